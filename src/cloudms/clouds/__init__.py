@@ -1,0 +1,1 @@
+"""The clouds: one module or package each, all behind the contract of `base`."""
