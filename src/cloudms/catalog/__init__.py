@@ -1,0 +1,1 @@
+"""The catalog: one store of what a person owns, behind the contract of `base`."""
