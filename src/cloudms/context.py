@@ -1,0 +1,180 @@
+"""What a verb works with: configuration, catalog, clouds and clock, each opened when it is first used."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from cloudms import paths, registry
+from cloudms.clock import Clock, SystemClock
+from cloudms.errors import CloudmsError, Interrupted, NotFound
+
+if TYPE_CHECKING:
+    from cloudms.catalog.base import Catalog
+    from cloudms.clouds.base import Cloud
+    from cloudms.config import Config
+
+Progress = Callable[[str, str], None]
+"""Told (target, what happens now) while a change runs."""
+
+
+def unheard(_target: str, _text: str) -> None:
+    """Report nothing."""
+
+
+class Context:
+    """The state of one door: a command, a shell session, a REST service or a Python program.
+
+    Parameters: `config`, `catalog` and `clock` when they are not the person's own; `progress` hears what happens;
+    `cloud` is the cloud chosen by a prefix word (`cms aws vm list`); `actor` is who is written into events.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Config | None = None,
+        catalog: Catalog | None = None,
+        clock: Clock | None = None,
+        progress: Progress = unheard,
+        cloud: str = "",
+        actor: str = "",
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.progress = progress
+        self.chosen_cloud = cloud
+        self.actor = actor or default_actor()
+        self.stopping = threading.Event()
+        self.warnings: list[str] = []
+        self._config = config
+        self._catalog = catalog
+        self._clouds: dict[str, Cloud] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration."""
+        if self._config is None:
+            from cloudms.config import Config
+
+            self._config = Config()
+        return self._config
+
+    @property
+    def catalog(self) -> Catalog:
+        """Return the catalog; `catalog.kind` in the configuration says which store, SQLite by default."""
+        with self._lock:
+            if self._catalog is None:
+                kind = str(self.config.get("catalog.kind") or "sqlite")
+                store = registry.load("cloudms.catalogs", kind)
+                self._catalog = store(paths.catalog()) if kind == "sqlite" else store()
+            return self._catalog
+
+    @property
+    def owner(self) -> str:
+        """Return the owner tag of what this catalog makes: the person, on every cloud and machine the same."""
+        return str(self.config.get("profile.user") or self.actor.split("@")[0])
+
+    def cloud_names(self, chosen: str = "") -> list[str]:
+        """Return the clouds to work on: the chosen one, or all active ones. Raises: NotFound."""
+        chosen = chosen or self.chosen_cloud
+        if chosen and chosen != "all":
+            return [self.config.cloud(name).name for name in chosen.split(",")]
+        return [cloud.name for cloud in self.config.clouds() if cloud.active]
+
+    def default_cloud(self, chosen: str = "") -> str:
+        """Return the one cloud that a new thing goes to."""
+        return self.config.cloud(chosen or self.chosen_cloud or str(self.config.get("default.cloud") or "local")).name
+
+    def cloud(self, name: str) -> Cloud:
+        """Open a cloud once, behind its guards. Raises: NotFound, MissingExtra, ConfigError."""
+        with self._lock:
+            if name not in self._clouds:
+                self._clouds[name] = self._open(name)
+            return self._clouds[name]
+
+    def cloud_class(self, name: str) -> type[Cloud]:
+        """Return the class of a configured cloud without opening it."""
+        found: type[Cloud] = registry.load("cloudms.clouds", self.config.cloud(name).kind)
+        return found
+
+    def open_clouds(self, names: Iterable[str]) -> tuple[list[Cloud], dict[str, CloudmsError]]:
+        """Open several clouds; those that cannot be opened are returned with their error."""
+        opened, failed = [], {}
+        for name in names:
+            try:
+                opened.append(self.cloud(name))
+            except CloudmsError as error:
+                failed[name] = error
+        return opened, failed
+
+    def _open(self, name: str) -> Cloud:
+        from cloudms.clouds.base import Setup
+        from cloudms.guards import guard
+
+        settings = self.config.cloud(name)
+        cls: type[Cloud] = registry.load("cloudms.clouds", settings.kind)
+        setup = Setup(
+            name=name,
+            default=settings.default,
+            options=settings.options,
+            credentials=lambda: {key: secret.reveal() for key, secret in settings.credentials.items()},
+            owner=self.owner,
+            clock=self.clock,
+        )
+        return guard(cls(setup), clock=self.clock, report=lambda text: self.progress(name, text))
+
+    def warn(self, text: str) -> None:
+        """Keep a warning that the door shows on stderr when the verb has ended."""
+        with self._lock:
+            if text not in self.warnings:
+                self.warnings.append(text)
+
+    def stop(self) -> None:
+        """Ask everything that waits or has not begun to stop; what has begun ends its current call."""
+        self.stopping.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait `seconds`. Raises: Interrupted when asked to stop."""
+        if isinstance(self.clock, SystemClock):
+            self.stopping.wait(seconds)
+        else:
+            self.clock.sleep(seconds)
+        if self.stopping.is_set():
+            raise Interrupted("stopped on request")
+
+    def close(self) -> None:
+        """Close clouds and catalog."""
+        for cloud in self._clouds.values():
+            cloud.close()
+        if self._catalog is not None:
+            self._catalog.close()
+        self._clouds.clear()
+        self._catalog = None
+
+
+def default_actor() -> str:
+    """Return user@host of this process."""
+    return f"{user()}@{os.uname().nodename}"
+
+
+def user() -> str:
+    """Return the login name of the person, or the numeric id where there is none. Raises nothing."""
+    for variable in ("LOGNAME", "USER"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def not_found(what: str, name: str, known: Iterable[str], hint: str = "") -> NotFound:
+    """Return the error for an unknown name, with the nearest known one as its hint."""
+    from cloudms.names import nearest
+
+    close = nearest(name, list(known))
+    return NotFound(f"no {what} named '{name}'", hint=f"did you mean '{close}'" if close else hint)
