@@ -1,0 +1,202 @@
+"""Lists: from the clouds into the catalog, or from the catalog with their age.
+
+What a cloud says is believed; what it leaves out is asked for by id before it is forgotten, and what was just asked for
+is not missing yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from cloudms import ssh
+from cloudms.catalog.base import Scope, Stored
+from cloudms.clouds.base import Cloud, Role, require
+from cloudms.context import Context
+from cloudms.engine.plan import Listing
+from cloudms.engine.reserve import release
+from cloudms.errors import CloudmsError, NotFound
+from cloudms.model import Noun, Vm, VmState, nouns
+
+_FRESH = 60.0
+"""Seconds during which a VM that was just asked for may be absent from its cloud's list."""
+
+_OBSERVED = ("id", "region", "image", "flavor", "created", "ssh_host", "ssh_port", "login", "price_per_hour", "expires")
+"""Fields that the cloud overwrites when it knows them."""
+
+
+def wants_fresh(ctx: Context, *, cached: bool, refresh: bool) -> bool:
+    """Whether to ask the clouds: as the options say, else as `refresh on|off` has set."""
+    if cached or refresh:
+        return refresh
+    return str(ctx.config.get("refresh") if ctx.config.get("refresh") is not None else "on").lower() not in (
+        "off",
+        "false",
+    )
+
+
+def list_vms(ctx: Context, clouds: Sequence[str], *, fresh: bool, find: Mapping[str, Any] | None = None) -> Listing:
+    """Return the VMs of `clouds`; `find` narrows the catalog query (labels, limit …)."""
+    failed = refresh(ctx, clouds, "vm", lambda cloud: cloud.list_vms()) if fresh else {}
+    return _from_catalog(ctx, "vm", clouds, failed, fresh=fresh, find=find)
+
+
+def list_nouns(
+    ctx: Context,
+    kind: str,
+    clouds: Sequence[str],
+    fetch: Callable[[Any], Iterable[Noun]],
+    *,
+    fresh: bool,
+    role: type[Role] | None = None,
+    named: bool = False,
+    find: Mapping[str, Any] | None = None,
+) -> Listing:
+    """Return nouns of `kind`; a cloud without `role` is left out, or refused (Unsupported) when it was `named`."""
+    able = [name for name in clouds if role is None or issubclass(ctx.cloud_class(name), role)]
+    if role and named and len(able) < len(clouds):
+        require(ctx.cloud(next(name for name in clouds if name not in able)), role)
+    failed = refresh(ctx, able, kind, fetch) if fresh else {}
+    return _from_catalog(ctx, kind, able, failed, fresh=fresh, find=find)
+
+
+def refresh(
+    ctx: Context, clouds: Sequence[str], kind: str, fetch: Callable[[Any], Iterable[Noun]]
+) -> dict[str, CloudmsError]:
+    """Bring `kind` of every cloud into the catalog, in parallel, and return the clouds that failed with their error."""
+    failed: dict[str, CloudmsError] = {}
+
+    def one(name: str) -> None:
+        try:
+            _refresh_one(ctx, ctx.cloud(name), kind, fetch)
+        except CloudmsError as error:
+            failed[name] = error
+
+    each(clouds, one)
+    return {name: failed[name] for name in clouds if name in failed}
+
+
+def each(items: Sequence[str], do: Callable[[str], None]) -> None:
+    """Call `do` for every item, in parallel when there are several."""
+    if len(items) <= 1:
+        for item in items:
+            do(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=min(len(items), 16)) as pool:
+        list(pool.map(do, items))
+
+
+def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], Iterable[Noun]]) -> None:
+    scope = Scope(kind=kind, cloud=cloud.name)
+    generation = ctx.catalog.begin(scope, now=ctx.clock.now())
+    known = _known(ctx, cloud.name) if kind == "vm" else {}
+    fetched = ctx.clock.now()
+    page: dict[str, dict[str, Any]] = {}
+    for noun in fetch(cloud):
+        noun = merged(known.get(noun.key), noun, fetched) if isinstance(noun, Vm) else noun.with_(fetched=fetched)
+        page[noun.key] = noun.to_document()
+        if len(page) >= 500:
+            ctx.catalog.absorb(generation, page)
+            page = {}
+    ctx.catalog.absorb(generation, _still_there(ctx, known, page) if kind == "vm" else page)
+    unseen = ctx.catalog.seal(generation, now=ctx.clock.now(), prune=kind != "vm")
+    if kind == "vm":
+        for row in unseen:
+            _absent(ctx, cloud, row)
+
+
+def _known(ctx: Context, cloud: str) -> dict[str, Vm]:
+    return {row.key: Vm.from_document(row.document) for row in ctx.catalog.find("vm", cloud=cloud)}
+
+
+def _still_there(ctx: Context, known: Mapping[str, Vm], page: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Leave out VMs that another process has deleted and forgotten while the list was on its way."""
+    return {key: doc for key, doc in page.items() if key not in known or ctx.catalog.get("vm", key) is not None}
+
+
+def merged(stored: Vm | None, seen: Vm, now: float) -> Vm:
+    """Return what the catalog keeps of a VM its cloud has just described."""
+    if stored is None:
+        return seen.with_(fetched=now, since=seen.since or now)
+    changes: dict[str, Any] = {name: value for name in _OBSERVED if (value := getattr(seen, name))}
+    return stored.with_(
+        **changes,
+        name=seen.name or stored.name,
+        state=seen.state,
+        reason=seen.reason,
+        since=stored.since if stored.state is seen.state else now,
+        public_ips=seen.public_ips,
+        private_ips=seen.private_ips,
+        origin=seen.origin,
+        labels={**stored.labels, **seen.labels},
+        raw=seen.raw,
+        fetched=now,
+    )
+
+
+def _absent(ctx: Context, cloud: Cloud, row: Stored) -> None:
+    """Decide about a VM that a complete list did not contain."""
+    vm = Vm.from_document(row.document)
+    now = ctx.clock.now()
+    if not vm.id:
+        return  # an intent: the operation that wrote it, or a sweep, ends it
+    if vm.state is VmState.PENDING and now - (vm.since or 0) < _FRESH:
+        return
+    try:
+        found = cloud.get_vm(vm)
+    except NotFound:
+        forget(ctx, vm, "gone from its cloud" if vm.state is not VmState.TERMINATING else "deleted")
+    except CloudmsError:
+        return
+    else:
+        ctx.catalog.put("vm", {row.key: merged(vm, found, now).to_document()})
+
+
+def forget(ctx: Context, vm: Vm, text: str, operation: str = "") -> None:
+    """Remove a VM its cloud no longer has from the catalog, with its name and its pinned host key."""
+    ctx.catalog.delete("vm", [vm.key], events=[event(ctx, "vm.forget", vm, text, operation)])
+    release(ctx, vm.name, vm.token)
+    ssh.unpin(vm)
+
+
+def event(ctx: Context, action: str, noun: Noun, text: str, operation: str = "") -> dict[str, Any]:
+    """Return the document of an event that happens now."""
+    from cloudms.model import Event
+
+    return Event(
+        name=noun.name,
+        cloud=noun.cloud,
+        at=ctx.clock.now(),
+        actor=ctx.actor,
+        action=action,
+        target=noun.name,
+        text=text,
+        operation=operation,
+    ).to_document()
+
+
+def _from_catalog(
+    ctx: Context,
+    kind: str,
+    clouds: Sequence[str],
+    failed: Mapping[str, CloudmsError],
+    *,
+    fresh: bool,
+    find: Mapping[str, Any] | None,
+) -> Listing:
+    narrow = dict(find or {})
+    rows: list[Stored] = []
+    if len(clouds) > 1 and not narrow.get("limit"):
+        chosen = set(clouds)
+        rows = [row for row in ctx.catalog.find(kind, **narrow) if row.document.get("cloud") in chosen]
+    else:
+        for cloud in clouds:
+            rows += ctx.catalog.find(kind, cloud=cloud, **narrow)
+        rows = rows[: narrow["limit"]] if narrow.get("limit") else rows
+    cls = nouns()[kind]
+    items = tuple(cls.from_document(row.document) for row in rows)
+    times = [item.fetched for item in items if item.fetched is not None]
+    errors = {name: {**error.to_public(), "cloud": name} for name, error in failed.items()}
+    return Listing(items=items, failed=errors, fetched=min(times) if times else None, cached=not fresh)

@@ -1,0 +1,77 @@
+"""Names: unique over all clouds and processes, because each is reserved in the catalog before anything else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudms import names
+from cloudms.context import Context, user
+from cloudms.engine.process import alive, this_process
+from cloudms.errors import Exists
+
+DEFAULT_PATTERN = "{user}-vm-{counter}"
+
+
+def reserve(ctx: Context, name: str, token: str, *, cloud: str, exact: bool) -> str:
+    """Reserve `name` for `token`, or, unless `exact`, the next free name, and return it. Raises: Exists."""
+    for candidate in _candidates(name):
+        if _take(ctx, candidate, token, cloud):
+            return candidate
+        if exact:
+            free = next(c for c in _candidates(name) if ctx.catalog.get("name", c) is None)
+            raise Exists(f"the name '{name}' is taken", hint=f"--name {free} is free")
+    raise AssertionError("names never end")
+
+
+def release(ctx: Context, name: str, token: str) -> None:
+    """Give a name back, if `token` holds it."""
+    stored = ctx.catalog.get("name", name)
+    if stored and stored.document["token"] == token:
+        ctx.catalog.delete("name", [name])
+
+
+def move(ctx: Context, old: str, new: str, token: str, *, cloud: str) -> None:
+    """Reserve `new` for the VM that holds `old`; the old name is given back by the caller. Raises: Exists."""
+    if old != new:
+        reserve(ctx, names.valid(new), token, cloud=cloud, exact=True)
+
+
+def default_name(ctx: Context, cloud: str, base: str = "") -> str:
+    """Return a new name from the pattern of the configuration; `base` is used as it is when given."""
+    if base:
+        return base
+    from cloudms.config import Counter
+
+    pattern = str(ctx.config.get("default.name") or DEFAULT_PATTERN)
+    number = Counter().incr() if "{counter" in pattern else 0
+    return names.valid(names.render(pattern, {"user": user(), "cloud": cloud, "kind": "vm", "counter": number}))
+
+
+def free_names(ctx: Context, base: str, count: int) -> list[str]:
+    """Return `count` names that are free now, for a plan; they are reserved only when the plan is executed."""
+    return names.series(base, count, lambda name: ctx.catalog.get("name", name) is not None)
+
+
+def _candidates(name: str) -> Iterator[str]:
+    while True:
+        yield name
+        name = names.increment(name)
+
+
+def _take(ctx: Context, name: str, token: str, cloud: str) -> bool:
+    document = {"name": name, "token": token, "cloud": cloud, "process": this_process(), "at": ctx.clock.now()}
+    while not ctx.catalog.insert("name", name, document):
+        stored = ctx.catalog.get("name", name)
+        if stored is None:
+            continue
+        if stored.document["token"] == token:
+            return True
+        if not _abandoned(ctx, stored.document):
+            return False
+        ctx.catalog.replace("name", name, document, version=stored.version)
+    return True
+
+
+def _abandoned(ctx: Context, document: dict[str, object]) -> bool:
+    """Whether a reservation belongs to no VM and its process is gone: it was killed between its two writes."""
+    return not alive(str(document["process"])) and ctx.catalog.get("vm", str(document["token"])) is None

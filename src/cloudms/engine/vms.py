@@ -1,0 +1,191 @@
+"""One VM's change: the intent in the catalog, the call, the new row and its event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cloudms.clouds.base import Cloud, Role, require
+from cloudms.context import Context
+from cloudms.engine.plan import Work
+from cloudms.engine.refresh import event, forget, merged
+from cloudms.errors import CloudmsError, Conflict, Invalid, NotFound, Timeout
+from cloudms.model import Origin, Step, Vm, VmState
+
+_GRACE = 60.0
+"""Seconds a graceful stop may take before the machine is switched off."""
+_LOOK = 0.25
+"""Seconds between two looks at a VM that changes."""
+
+
+def steps(action: str, vms: Sequence[Vm], **params: Any) -> tuple[Step, ...]:
+    """Return one step per VM."""
+    return tuple(Step(action=action, cloud=vm.cloud, target=vm.name, params={"key": vm.key, **params}) for vm in vms)
+
+
+def check(ctx: Context, vms: Sequence[Vm], role: type[Role]) -> None:
+    """Refuse before any call when a VM's cloud lacks the role. Raises: Unsupported."""
+    for vm in vms:
+        require(ctx.cloud(vm.cloud), role, vm)
+
+
+def check_unprotected(vms: Sequence[Vm], deed: str) -> None:
+    """Refuse to touch protected VMs, and those that others made. Raises: Conflict."""
+    for vm in vms:
+        if vm.protected:
+            raise Conflict(f"{vm.name} is protected and will not be {deed}", hint=f"cms vm unprotect {vm.name}")
+        if vm.origin is Origin.FOREIGN and deed == "deleted":
+            raise Conflict(
+                f"{vm.name} was not made by cloudms and will not be deleted", hint=f"cms vm adopt {vm.name} first"
+            )
+
+
+def load(work: Work) -> tuple[Cloud, Vm]:
+    """Return the cloud and the VM of a step. Raises: NotFound."""
+    stored = work.ctx.catalog.get("vm", work.step.params["key"])
+    if stored is None:
+        raise NotFound(f"{work.step.target} is gone", hint="cms vm list")
+    return work.ctx.cloud(work.step.cloud), Vm.from_document(stored.document)
+
+
+def save(ctx: Context, vm: Vm, action: str, text: str, operation: str = "") -> Vm:
+    """Store a VM's row together with the event that changed it."""
+    ctx.catalog.put("vm", {vm.key: vm.to_document()}, events=[event(ctx, action, vm, text, operation)])
+    return vm
+
+
+def intend(work: Work, vm: Vm, state: VmState) -> Vm:
+    """Write the state a VM is about to enter, before the call."""
+    return save(
+        work.ctx,
+        vm.with_(state=state, since=work.ctx.clock.now(), reason=""),
+        work.step.action,
+        f"asked: {state}",
+        work.operation,
+    )
+
+
+def change(
+    work: Work,
+    during: VmState | None,
+    call: Callable[[Any, Vm], Vm],
+    until: Sequence[VmState] = (),
+    *,
+    timeout: float | None = None,
+    keep: Mapping[str, Any] | None = None,
+) -> Vm:
+    """Write the intent, call the cloud, wait until the VM is in one of `until`, and record it.
+
+    `keep` are fields of our own record to change. When the call fails, the row says again what the cloud says.
+    """
+    cloud, vm = load(work)
+    before = vm
+    if during:
+        vm = intend(work, vm, during)
+    try:
+        after = merged(vm, call(cloud, vm), work.ctx.clock.now())
+        if until:
+            after = wait_state(work, cloud, after, until, timeout)
+    except NotFound:
+        forget(work.ctx, before, "gone from its cloud", work.operation)
+        raise
+    except CloudmsError as error:
+        _restore(work, cloud, before, error)
+        raise
+    done = after.with_(**(keep or {}))
+    return save(work.ctx, done, work.step.action, f"{done.state}{_because(done)}", work.operation)
+
+
+def _because(vm: Vm) -> str:
+    return f": {vm.reason}" if vm.reason else ""
+
+
+def _restore(work: Work, cloud: Cloud, before: Vm, error: CloudmsError) -> None:
+    try:
+        now = merged(before, cloud.get_vm(before), work.ctx.clock.now())
+    except CloudmsError:
+        now = before
+    save(work.ctx, now, work.step.action, f"failed: {error.message}", work.operation)
+
+
+def wait_state(
+    work: Work, cloud: Cloud, vm: Vm, until: Sequence[VmState], timeout: float | None, *, pause: float = _LOOK
+) -> Vm:
+    """Ask for the VM until it is in one of `until`. Raises: Timeout, Invalid (it went to error), Interrupted."""
+    ctx = work.ctx
+    limit = timeout if timeout is not None else (vm.state.deadline or 300.0)
+    end = ctx.clock.monotonic() + limit
+    while vm.state not in until:
+        if vm.state is VmState.ERROR and VmState.ERROR not in until:
+            raise Invalid(
+                f"{vm.name} went to error: {vm.reason or 'no reason given'}", hint=f"cms vm console {vm.name}"
+            )
+        if ctx.clock.monotonic() >= end:
+            raise Timeout(
+                f"{vm.name} is still {vm.state} after {limit:g} s",
+                hint=f"cms vm wait {vm.name}, or cms vm info {vm.name}",
+            )
+        work.report(f"{vm.state}, waiting for {' or '.join(until)}")
+        check_cancel(work)
+        ctx.pause(pause)
+        vm = merged(vm, cloud.get_vm(vm), ctx.clock.now())
+    return vm
+
+
+def check_cancel(work: Work) -> None:
+    """Stop waiting when `operation cancel` asked for it. Raises: Interrupted (through the next pause)."""
+    stored = work.ctx.catalog.get("operation", work.operation)
+    if stored and stored.document.get("cancel"):
+        work.ctx.stop()
+
+
+def stop_gracefully(work: Work, *, force: bool, timeout: float | None) -> Vm:
+    """Shut down, and switch off when the guest has not obeyed within `timeout` seconds."""
+    grace = _GRACE if timeout is None else timeout
+
+    def call(cloud: Any, vm: Vm) -> Vm:
+        if force:
+            return cloud.stop_vm(vm, force=True)  # type: ignore[no-any-return]
+        asked = cloud.stop_vm(vm, force=False)
+        try:
+            return wait_state(work, cloud, asked, (VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED), grace)
+        except Timeout:
+            work.report(f"did not shut down within {grace:g} s, switching it off")
+            return cloud.stop_vm(vm, force=True)  # type: ignore[no-any-return]
+
+    return change(
+        work,
+        VmState.STOPPING,
+        call,
+        (VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED),
+        keep={"keep_stopped": True},
+    )
+
+
+def delete(work: Work) -> Vm:
+    """Delete a VM and forget it when its cloud says it is gone."""
+    stored = work.ctx.catalog.get("vm", work.step.params["key"])
+    if stored is None:
+        return Vm(name=work.step.target, cloud=work.step.cloud, state=VmState.TERMINATED)
+    vm = intend(work, Vm.from_document(stored.document), VmState.TERMINATING)
+    cloud = work.ctx.cloud(vm.cloud)
+    cloud.delete_vm(vm)
+    _wait_gone(work, cloud, vm)
+    forget(work.ctx, vm, "deleted", work.operation)
+    return vm.with_(state=VmState.TERMINATED, public_ips=(), private_ips=(), fetched=work.ctx.clock.now())
+
+
+def _wait_gone(work: Work, cloud: Cloud, vm: Vm) -> None:
+    end = work.ctx.clock.monotonic() + (VmState.TERMINATING.deadline or 600.0)
+    while True:
+        try:
+            seen = cloud.get_vm(vm)
+        except NotFound:
+            return
+        if seen.state is VmState.TERMINATED:
+            return
+        if work.ctx.clock.monotonic() >= end:
+            raise Timeout(f"{vm.name} is still {seen.state}; its record is kept", hint=f"cms vm delete {vm.name} again")
+        work.report(f"{seen.state}, waiting until it is gone")
+        check_cancel(work)
+        work.ctx.pause(_LOOK)
