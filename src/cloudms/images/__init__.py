@@ -1,0 +1,1 @@
+"""Images for virtual machines on this machine: build, pull, add, recognise and keep them."""

@@ -1,0 +1,160 @@
+"""The `micro` image: a Linux that answers SSH about two seconds after power on, even without hardware help.
+
+busybox as init and tools, dropbear, Python 3.11, bash, sudo and QEMU's guest agent, all files of Debian 12's packages.
+The packages are unpacked and never configured (no maintainer script runs), so building needs no root and no chroot.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from cloudms.images import apt, ext4, kernel, tools
+from cloudms.images.recipe import Cooked, Kitchen, Recipe, add_guest_files, guest_files, guest_list, versions
+from cloudms.images.tree import Tree
+
+MODULES = guest_list("micro", "modules.txt")
+_WITHOUT = guest_list("micro", "without-packages.txt")
+_UNWANTED_FILES = guest_list("micro", "without-files.txt")
+
+_EARLY = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net")
+_DISK_SIZE = 1 << 30
+_RELEASES = "usr/lib/modules/"
+
+
+def cook(kitchen: Kitchen) -> Cooked:
+    """Build the image's files in the kitchen's folder."""
+    kitchen.say("fetch packages")
+    sources = apt.debian_sources(RECIPE.suite)
+    packages = apt.fetch(RECIPE.packages, suite=RECIPE.suite, arch="amd64", folder=kitchen.cache, sources=sources)
+    used = [package for package in packages if not any(fnmatchcase(package.name, name) for name in _WITHOUT)]
+    kitchen.say("unpack packages")
+    tree = Tree(kitchen.work / "root")
+    for package in used:
+        unpack(tree, package)
+    tree.clamp(_newest(tree))
+    kitchen.say("prepare the system")
+    release = _release(tree)
+    boot_files(tree, release, kitchen)
+    _furnish(tree)
+    kitchen.say("compile Python's library")
+    _compile_python(tree)
+    kitchen.say("write the disk")
+    tree.clamp(tree.epoch)
+    raw = kitchen.work / "disk.raw"
+    ext4.make(tree, raw, size=_DISK_SIZE, label="cms-root", seed="micro", inodes=65536)
+    tools.run(["qemu-img", "convert", "-O", "qcow2", raw, kitchen.folder / "disk.qcow2"])
+    return Cooked("disk.qcow2", "vmlinux", "initrd.img", _DISK_SIZE, sources[0].uri, versions(used))
+
+
+def unpack(tree: Tree, package: apt.Package) -> None:
+    """Put a package's files into the tree, without what a small machine never reads."""
+    data = tools.run(["dpkg-deb", "--fsys-tarfile", package.path])
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        tree.add_tar(archive, keep=_is_wanted)
+
+
+def boot_files(tree: Tree, release: str, kitchen: Kitchen) -> None:
+    """Write kernel and initial RAM disk into the kitchen's folder and keep only the chosen modules in the tree."""
+    chosen = kernel.choose_modules(tree, release, MODULES)
+    kernel.keep_modules(tree, release, chosen)
+    vmlinuz = tree.read(f"boot/vmlinuz-{release}")
+    (kitchen.folder / "vmlinux").write_bytes(kernel.extract_vmlinux(vmlinuz))
+    (kitchen.folder / "initrd.img").write_bytes(_initrd(tree, release, chosen))
+    tree.remove("boot/*")
+
+
+def _initrd(tree: Tree, release: str, chosen: dict[str, list[str]]) -> bytes:
+    by_name = {Path(path).stem.replace("-", "_"): path for path in chosen}
+    order: list[str] = []
+    for name in _EARLY:
+        path = by_name[name]
+        order += [dep for dep in [*reversed(chosen[path]), path] if dep not in order]
+    init = next(content for path, content, _ in guest_files("micro") if path == "init")
+    files = {
+        "init": (stat.S_IFREG | 0o755, init),
+        "bin/busybox": (stat.S_IFREG | 0o755, tree.read("usr/bin/busybox")),
+        "bin/sh": (stat.S_IFLNK | 0o777, b"busybox"),
+        "mod/order": (stat.S_IFREG | 0o644, "".join(f"{Path(path).name}\n" for path in order).encode()),
+    }
+    for path in order:
+        files[f"mod/{Path(path).name}"] = (stat.S_IFREG | 0o644, tree.read(f"{_RELEASES}{release}/{path}"))
+    for folder in ("dev", "newroot", "proc", "sys"):
+        files[folder] = (stat.S_IFDIR | 0o755, b"")
+    return kernel.cpio(files, tree.epoch)
+
+
+def _furnish(tree: Tree) -> None:
+    """Add what packages would make at installation, and the files of this house."""
+    for folder in ("proc", "sys", "dev", "run", "mnt", "home", "var/log", "var/empty", "var/lib/cloud", "etc/dropbear"):
+        tree.mkdir(folder)
+    tree.mkdir("tmp", mode=0o1777)
+    tree.mkdir("var/tmp", mode=0o1777)
+    tree.mkdir("root", mode=0o700)
+    tree.mkdir("home/cms", mode=0o750, uid=1000, gid=1000)
+    _link_busybox(tree)
+    add_guest_files(tree, "micro")
+    tree.write("etc/shadow", tree.read("etc/shadow"), mode=0o640, gid=42)
+    tree.write("etc/sudoers", tree.read("etc/sudoers"), mode=0o440)
+    tree.symlink("usr/bin/python3", "python3.11")
+    tree.symlink("usr/bin/python", "python3.11")
+    tree.write("etc/resolv.conf", "")
+    certificates = tree.files("usr/share/ca-certificates/*.crt")
+    tree.write("etc/ssl/certs/ca-certificates.crt", b"".join(tree.read(path) for path in certificates))
+    tree.symlink("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
+
+
+def _link_busybox(tree: Tree) -> None:
+    """Name every busybox tool that no package brought; init and hwclock also where others look for them."""
+    applets = tools.run([tree.folder / "usr/bin/busybox", "--list"]).decode().split()
+    for applet in applets:
+        if not any(tree.exists(f"usr/{place}/{applet}") for place in ("bin", "sbin")):
+            tree.symlink(f"usr/bin/{applet}", "busybox")
+    for applet in ("init", "hwclock", "poweroff", "reboot", "halt", "modprobe"):
+        tree.symlink(f"usr/sbin/{applet}", "../bin/busybox")
+    tree.symlink("usr/bin/sh", "busybox")
+
+
+def _compile_python(tree: Tree) -> None:
+    """Compile the library with the image's own interpreter and loader: the host's Python does not matter."""
+    root = tree.folder
+    loader = root / "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    library = ("usr/lib/python3.11", "usr/lib/python3/dist-packages", "usr/lib/cms")
+    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/"]
+    python = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/python3.11"), "-S"]
+    tools.run(
+        [*python, "-m", "compileall", *options, *(str(root / folder) for folder in library)],
+        env={"PYTHONHOME": str(root / "usr"), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    for folder in library:
+        tree.adopt(folder)
+
+
+def _is_wanted(path: str) -> bool:
+    return not any(fnmatchcase(path, pattern) for pattern in _UNWANTED_FILES)
+
+
+def _newest(tree: Tree) -> int:
+    return max(node.mtime for node in tree.nodes.values())
+
+
+def _release(tree: Tree) -> str:
+    return next(path.split("/")[3] for path in tree.nodes if path.startswith(_RELEASES) and path.count("/") >= 3)
+
+
+RECIPE = Recipe(
+    name="micro",
+    os="cloudms micro (Debian 12 packages)",
+    suite="bookworm",
+    login="cms",
+    cmdline="console=ttyS0 quiet mitigations=off tsc=reliable random.trust_cpu=on net.ifnames=0 root=/dev/vda",
+    min_memory_mib=96,
+    packages=guest_list("micro", "packages.txt"),
+    programs=("apt-get", "dpkg-deb", "mke2fs", "debugfs", "lz4", "qemu-img"),
+    steps=6,
+    cook=cook,
+)
