@@ -92,6 +92,8 @@ class Cloud(ABC):
     """What `vm boot` waits for by default: ready, running or none."""
     costs_money: ClassVar[bool] = True
     """Whether a forgotten VM costs money, which turns leases on by default."""
+    simulated: ClassVar[bool] = False
+    """Whether its VMs are only pretended: every door says so, and nobody can log in."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -131,6 +133,12 @@ class Cloud(ABC):
     @abstractmethod
     def list_flavors(self) -> Iterable[Flavor]:
         """Return the sizes that `create_vm` accepts."""
+
+    def ready(self, vm: Vm) -> str | None:
+        """Return None when the cloud cannot tell whether one can log in (SSH is then probed), an empty string when one
+        can, and otherwise what is being waited for.
+        """
+        return None
 
     def leftovers(self, known: frozenset[str]) -> Iterable[Leftover]:
         """Return what carries our tag but none of the `known` tokens; most clouds have nothing beside VMs."""

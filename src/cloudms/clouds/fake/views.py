@@ -1,0 +1,143 @@
+"""The pretend things as nouns: what a caller sees of the state of a fake cloud."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+from cloudms.clouds.fake import machine, offers
+from cloudms.clouds.fake.store import Doc
+from cloudms.model import Address, Key, Origin, Snapshot, Vm, VmState, Volume
+
+SECRET = frozenset(("user_data",))
+"""Fields of a VM that the provider returns and that `raw` must not hold."""
+
+
+def raw(doc: Mapping[str, Any]) -> Doc:
+    """Return the reply of the pretended provider minus secrets."""
+    return {name: value for name, value in doc.items() if name not in SECRET}
+
+
+def vm(world: Doc, doc: Doc, cloud: str, owner: str, now: float) -> Vm:
+    """Return a settled VM as the noun that `owner` sees at `now`."""
+    state = machine.state(doc)
+    since, _word, reason = doc["timeline"][0]
+    private, public = private_ips(doc, state), public_ips(world, doc)
+    image = offers.image(cloud, doc["image"])
+    return Vm(
+        name=doc["name"], cloud=cloud, id=doc["id"], region=doc["region"], labels=doc["labels"], fetched=now,
+        raw=raw(doc), state=state, reason=reason, since=since, image=image.name, flavor=doc["flavor"],
+        public_ips=public, private_ips=private, group=doc["group"], owner=doc["owner"], created=doc["created"],
+        expires=doc["expires"], origin=origin(doc, owner), protected=doc["protected"],
+        keep_stopped=doc["keep_stopped"], token=doc["token"], login=image.login,
+        ssh_host=(public or private or ("",))[0], ssh_key=doc["key_name"],
+        price_per_hour=offers.flavor(cloud, doc["flavor"]).price_per_hour,
+    )  # fmt: skip
+
+
+def origin(doc: Doc, owner: str) -> Origin:
+    """Return whose a VM is from the view of `owner`, by the token and owner that stand on it."""
+    if not doc["token"] or doc["owner"] != owner:
+        return Origin.FOREIGN
+    return Origin.ADOPTED if doc["adopted"] else Origin.OWN
+
+
+def private_ips(doc: Doc, state: VmState) -> tuple[str, ...]:
+    """Return the private address, which a VM gets when it first runs and keeps until it is deleted."""
+    known = state not in machine.ENDED and (state is not VmState.PENDING or len(doc["boots"]) > 1)
+    return (doc["address"],) if known else ()
+
+
+def public_ips(world: Doc, doc: Doc) -> tuple[str, ...]:
+    """Return the public addresses that lead to a VM."""
+    return tuple(name for name, address in world["addresses"].items() if address["vm"] == doc["id"])
+
+
+def address_block(cloud: str) -> str:
+    """Return the first two numbers of the addresses of the fake cloud named `cloud`: all of them are loopback."""
+    return f"127.{16 + crc32(cloud.encode()) % 200}"
+
+
+def private_address(cloud: str, number: int) -> str:
+    """Return the private address of the VM with this serial `number`."""
+    return f"{address_block(cloud)}.{number // 250 % 250}.{number % 250 + 1}"
+
+
+def public_pool(cloud: str, count: int) -> list[str]:
+    """Return the `count` public addresses of the cloud."""
+    return [f"{address_block(cloud)}.{250 + index // 250}.{index % 250 + 1}" for index in range(min(count, 1250))]
+
+
+def address(world: Doc, name: str, cloud: str) -> Address:
+    """Return the public address `name`, free or not."""
+    doc = world["addresses"].get(name)
+    if doc is None:
+        return Address(name=name, cloud=cloud, id=name, raw={"address": name, "vm": ""})
+    holder = world["vms"].get(doc["vm"])
+    return Address(
+        name=name, cloud=cloud, id=name, vm=holder["name"] if holder else "", ports=doc["ports"],
+        raw={"address": name, **doc},
+    )  # fmt: skip
+
+
+def volume(world: Doc, doc: Doc, cloud: str, now: float) -> Volume:
+    """Return a volume; its pretended price is a tenth of a dollar per GiB and month."""
+    holder = world["vms"].get(doc["vm"])
+    return Volume(
+        name=doc["name"], cloud=cloud, id=doc["id"], labels=doc["labels"], fetched=now, size_gib=doc["size_gib"],
+        vm=holder["name"] if holder else "", device=doc["device"] if holder else "",
+        state="in-use" if holder else "available", owner=doc["owner"], created=doc["created"],
+        price_per_hour=doc["size_gib"] * 0.1 / 730, raw=raw(doc),
+    )  # fmt: skip
+
+
+def snapshot(world: Doc, doc: Doc, cloud: str, now: float) -> Snapshot:
+    """Return a snapshot."""
+    return Snapshot(
+        name=doc["name"], cloud=cloud, id=doc["id"], fetched=now, vm=world["vms"][doc["vm"]]["name"],
+        state=doc["state"], memory=doc["memory"], parent=doc["parent"], created=doc["created"], raw=raw(doc),
+    )  # fmt: skip
+
+
+def key(name: str, doc: Doc, cloud: str) -> Key:
+    """Return a public key."""
+    kind, _data, comment = (*doc["public"].split(None, 2), "")[:3]
+    return Key(
+        name=name, cloud=cloud, id=name, type=kind, fingerprint=doc["fingerprint"], public=doc["public"],
+        comment=comment, created=doc["created"], raw={"name": name, **doc},
+    )  # fmt: skip
+
+
+def console(doc: Doc, now: float) -> str:
+    """Return what a VM has printed until `now`: every boot in turn, its lines spread over the time it took."""
+    lines: list[str] = []
+    for began, seconds, contents in doc["boots"]:
+        script = _boot_lines(doc, contents)
+        step = seconds / len(script)
+        lines += [line for index, line in enumerate(script) if began + step * (index + 1) <= now + 1e-6]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _boot_lines(doc: Doc, contents: str) -> list[str]:
+    host = doc["hostname"]
+    return [
+        f"[    0.000000] Linux version 6.1.0-fake (simulated) of image {doc['image']}",
+        "[    0.012345] Command line: root=/dev/vda console=ttyS0",
+        "[    0.400000] virtio_net virtio0: this machine is simulated",
+        f"cloud-init[1]: running 'init' on {host}",
+        f"ci-info: | eth0 | True | {doc['address']} | 255.255.0.0 |",
+        "-----BEGIN SSH HOST KEY KEYS-----",
+        f"{host_key(contents)} root@{host}",
+        "-----END SSH HOST KEY KEYS-----",
+        "cloud-init[1]: finished",
+        f"{host} login: ",
+    ]
+
+
+def host_key(contents: str) -> str:
+    """Return the public host key that belongs to the `contents` of a disk: well formed, with no private half."""
+    words = [crc32(f"{contents}/{index}".encode()).to_bytes(4, "big") for index in range(8)]
+    blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + b"".join(words)
+    return f"ssh-ed25519 {b2a_base64(blob, newline=False).decode()}"

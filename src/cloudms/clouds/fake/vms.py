@@ -1,0 +1,223 @@
+"""The required part of the fake cloud: reach, list, get, create and delete VMs, images, flavors, leftovers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from cloudms.clouds.base import Leftover, Reach, Report, Role, silent
+from cloudms.clouds.fake import faults, machine, offers, views
+from cloudms.clouds.fake.faults import Fault
+from cloudms.clouds.fake.pipe import FakePipe
+from cloudms.clouds.fake.store import Doc
+from cloudms.errors import Exists, Invalid, NoCapacity, NotFound
+from cloudms.model import Flavor, Image, Vm, VmSpec, VmState
+
+
+class FakeVms(FakePipe):
+    """The required methods."""
+
+    def reach(self) -> Reach:
+        """Ask for the number of VMs."""
+        began = self.clock.monotonic()
+        self.begin("reach")
+        count = len(self.world()["vms"])
+        return Reach(
+            version="1", account=self.setup.owner, seconds=self.clock.monotonic() - began,
+            details={"vms": count, "state": str(self.store.file), "simulated": True},
+        )  # fmt: skip
+
+    def list_vms(self) -> Iterable[Vm]:
+        """Return every VM, foreign and terminated ones included."""
+        return self.listing(
+            "list_vms", lambda world, now: (self.show(world, vm, now) for vm in self.living(world, now))
+        )
+
+    def get_vm(self, vm: Vm) -> Vm:
+        """Return the VM with the id (or token) of `vm`. Raises: NotFound."""
+        return self.ask("get_vm", vm.name, lambda world, now: self.show(world, self.find(world, vm, now), now), vm.id)
+
+    def ready(self, vm: Vm) -> str | None:
+        """Return what `vm` still waits for; empty when it has been running for `ready_seconds`."""
+        return self.ask("ready", vm.name, lambda world, now: self._missing(self.find(world, vm, now), now), vm.id)
+
+    def _missing(self, vm: Doc, now: float) -> str:
+        state = machine.state(vm)
+        if state is not VmState.RUNNING:
+            return f"{state}: {vm['timeline'][0][2] or 'the simulated guest boots'}"
+        left = vm["timeline"][0][0] + self.options.ready_seconds - now
+        return "" if left <= 0 else "the first-boot work of the simulated guest"
+
+    def create_vm(self, spec: VmSpec, report: Report = silent) -> Vm:
+        """Make a VM and let it boot; idempotent by token.
+
+        Raises: Exists, NotFound (image, flavor, location, key), NoCapacity, Invalid.
+        """
+        return self.creation("create_vm", spec, report, lambda _world, _now: spec)
+
+    def creation(
+        self, call: str, spec: VmSpec, report: Report, request: Callable[[Doc, float], VmSpec], *args: object
+    ) -> Vm:
+        """Create what `request` asks for once it has been checked against the state."""
+        fault = self.begin(call, spec.name, spec.token, spec.image, spec.flavor, *args)
+        report(f"making the disk of {spec.name}")
+        with self.changing() as (world, now):
+            vm = self._made(world, spec.token, now)
+            if vm is None:
+                wanted = request(world, now)
+                self._check(world, wanted, now)
+                disk = self.add_disk(world, wanted, now)
+                vm = None if fault and fault.fault == "dies_midway" else self._add(world, wanted, disk, fault, now)
+        if vm is None:
+            faults.die()
+        self.end(fault)
+        report(f"{spec.name} boots")
+        return self.show(world, machine.settled(vm, now), now)
+
+    def _made(self, world: Doc, token: str, now: float) -> Doc | None:
+        found = (vm for vm in self.living(world, now) if token and vm["token"] == token)
+        return next(found, None)
+
+    def _check(self, world: Doc, spec: VmSpec, now: float) -> None:
+        """Refuse a request that cannot be met."""
+        if not spec.name or spec.disk_gib < 0:
+            raise Invalid("a vm needs a name and a disk that is not negative", hint="give it a name")
+        offers.image(self.name, spec.image)
+        offers.flavor(self.name, spec.flavor)
+        if spec.region:
+            offers.location(self.name, spec.region)
+        if spec.key_name and not spec.keys and spec.key_name not in world["keys"]:
+            raise NotFound(f"cloud '{self.name}' has no key '{spec.key_name}'", hint="cms key upload")
+        self.check_name(world, spec.name, now)
+        alive = [vm for vm in self.living(world, now) if machine.state(vm) not in machine.ENDED]
+        if self.options.max_vms and len(alive) >= self.options.max_vms:
+            raise NoCapacity(
+                f"cloud '{self.name}' allows {self.options.max_vms} VMs and has {len(alive)}",
+                hint="delete a vm or raise max_vms",
+                details={"cloud": self.name, "quota": self.options.max_vms},
+            )
+
+    def check_name(self, world: Doc, name: str, now: float, but: str = "") -> None:
+        """Refuse a name that another VM than the one with id `but` has. Raises: Exists."""
+        if not self.options.unique_names:
+            return
+        for vm in self.living(world, now):
+            if vm["name"] == name and vm["id"] != but and machine.state(vm) is not VmState.TERMINATED:
+                raise Exists(
+                    f"cloud '{self.name}' already has a vm '{name}'",
+                    hint="choose another name",
+                    details={"cloud": self.name, "vm": name, "id": vm["id"], "owner": vm["owner"]},
+                )
+
+    def seed(self, world: Doc, name: str, now: float) -> None:
+        """Enter a running VM that somebody else made."""
+        spec = VmSpec(name=name, token="", image="debian", flavor="small")
+        vm = self._add(world, spec, self.add_disk(world, spec, now), None, now)
+        vm["timeline"] = machine.timeline(now, (0, VmState.RUNNING, ""))
+
+    def add_disk(self, world: Doc, spec: VmSpec, now: float) -> str:
+        """Make the boot disk (or find it, when an earlier try died after this point) and return its id."""
+        for identity, disk in world["disks"].items():
+            if spec.token and disk["token"] == spec.token and not disk["vm"]:
+                return str(identity)
+        identity = self.number(world, "disk")
+        size = spec.disk_gib or offers.flavor(self.name, spec.flavor).disk_gib
+        world["disks"][identity] = {
+            "token": spec.token, "owner": spec.owner, "name": spec.name, "vm": "", "created": now, "size_gib": size,
+        }  # fmt: skip
+        world["staged"][offers.image(self.name, spec.image).id] = now
+        return identity
+
+    def _add(self, world: Doc, spec: VmSpec, disk: str, fault: Fault | None, now: float) -> Doc:
+        """Enter a VM into the state and let it boot."""
+        region = offers.location(self.name, spec.region) if spec.region else offers.locations(self.name)[0]
+        number = world["next"]
+        identity = self.number(world, "vm")
+        vm: Doc = {
+            "id": identity, "name": spec.name, "token": spec.token, "owner": spec.owner, "adopted": False,
+            "image": offers.image(self.name, spec.image).id, "flavor": spec.flavor, "region": region.name,
+            "labels": dict(spec.labels), "group": spec.group, "expires": spec.expires, "protected": False,
+            "keep_stopped": False, "hostname": spec.hostname or spec.name, "keys": list(spec.keys),
+            "key_name": spec.key_name, "network": spec.network, "user_data": spec.user_data, "disk": disk,
+            "contents": disk, "address": views.private_address(self.name, number), "created": now, "boots": [],
+            "cpu": 0.0, "counted": now, "load": None,
+        }  # fmt: skip
+        self.boot(vm, now, fault)
+        world["disks"][disk]["vm"] = identity
+        world["vms"][identity] = vm
+        return vm
+
+    def boot(self, vm: Doc, now: float, fault: Fault | None, via: VmState = VmState.PENDING) -> None:
+        """Let `vm` boot, unless `fault` keeps it from ever getting there."""
+        seconds = self.options.boot_seconds if via is VmState.PENDING else self.options.change_seconds
+        machine.boot(vm, now, seconds, via)
+        if fault and fault.fault == "never_ready":
+            vm["timeline"] = machine.timeline(now, (0, via, fault.reason))
+        if fault and fault.fault == "error_state":
+            reason = fault.reason or "the simulated host has failed"
+            vm["timeline"] = machine.timeline(now, (0, via, ""), (seconds, VmState.ERROR, reason))
+
+    def delete_vm(self, vm: Vm) -> None:
+        """Delete the VM with its disk, snapshots and addresses; volumes stay. Already gone is success."""
+        fault = self.begin("delete_vm", vm.name, vm.id, vm.token)
+        with self.changing() as (world, now):
+            doc = world["vms"].get(self.identity(world, vm, now))
+            if doc is not None and machine.state(machine.settled(doc, now)) not in machine.ENDED:
+                self._end_vm(world, machine.settled(doc, now), now)
+        self.end(fault)
+
+    def _end_vm(self, world: Doc, vm: Doc, now: float) -> None:
+        doing, lingering = self.options.delete_seconds, self.options.linger_seconds
+        vm["timeline"] = machine.timeline(
+            now, (0, VmState.TERMINATING, ""), (doing, VmState.TERMINATED, ""), (lingering, machine.GONE, "")
+        )
+        world["vms"][vm["id"]] = vm
+        world["disks"].pop(vm["disk"], None)
+        world["addresses"] = {ip: doc for ip, doc in world["addresses"].items() if doc["vm"] != vm["id"]}
+        world["snapshots"] = {key: doc for key, doc in world["snapshots"].items() if doc["vm"] != vm["id"]}
+        for volume in world["volumes"].values():
+            if volume["vm"] == vm["id"]:
+                volume.update(vm="", device="")
+        self.sweep(world, now)
+
+    def list_images(self) -> Iterable[Image]:
+        """Return the images; `state` is staged for those that a VM has used, else available."""
+        return self.listing(
+            "list_images",
+            lambda world, now: (
+                image.with_(fetched=now, state="staged" if image.id in world["staged"] else "available")
+                for image in offers.images(self.name)
+            ),
+        )
+
+    def list_flavors(self) -> Iterable[Flavor]:
+        """Return the flavors with their prices."""
+        return self.listing(
+            "list_flavors", lambda _world, now: (f.with_(fetched=now) for f in offers.flavors(self.name))
+        )
+
+    def leftovers(self, known: frozenset[str]) -> Iterable[Leftover]:
+        """Return the disks of creations that died before the VM was made."""
+
+        def orphans(world: Doc, now: float) -> Iterator[Leftover]:
+            for identity, disk in world["disks"].items():
+                if not disk["vm"] and disk["owner"] == self.setup.owner and disk["token"] not in known:
+                    yield Leftover(
+                        kind="disk", id=identity, name=disk["name"], token=disk["token"], age=now - disk["created"],
+                        reason="its vm was never made", size=disk["size_gib"] << 30,
+                    )  # fmt: skip
+
+        return self.listing("leftovers", orphans)
+
+    def clean(self, leftover: Leftover) -> None:
+        """Delete the disk; already gone is success. Raises: Invalid (another kind)."""
+        if leftover.kind != "disk":
+            raise Invalid(f"cloud '{self.name}' leaves no {leftover.kind} behind", hint="only disks")
+        self.alter("clean", leftover.name, lambda world, _now: world["disks"].pop(leftover.id, None), leftover.id)
+
+    def mend(self, vm: Vm) -> Vm:
+        """Return the VM: a simulated host loses nothing."""
+        return self.get_vm(vm)
+
+    def supports(self, role: type[Role], vm: Vm | None = None) -> str:
+        """Return the reason the settings give to refuse `role`, or an empty string."""
+        return self.options.refuse.get(role.name, "") or super().supports(role, vm)
