@@ -100,7 +100,7 @@ class OperationState(StrEnum):
     """Its process died; `operation resume` or `sweep` ends it."""
 
 
-_TIMES = frozenset(("created", "fetched", "price_fetched", "expires", "since", "started", "ended", "at"))
+TIMES = frozenset(("created", "fetched", "price_fetched", "expires", "since", "started", "ended", "at"))
 
 
 class Noun(Record):
@@ -128,7 +128,7 @@ class Noun(Record):
         shown: dict[str, Any] = {"kind": self.kind, "schema": self.schema}
         for name, value in self.to_document().items():
             if name != "raw":
-                shown[name] = iso(value) if name in _TIMES else value
+                shown[name] = iso(value) if name in TIMES else value
         return shown
 
 

@@ -1,8 +1,9 @@
 """Name → class for every family, and words → verb for the doors; built-ins and plug-ins come in by the same door.
 
-A plug-in is a distribution with entry points in the groups `cloudms.clouds`, `cloudms.catalogs` or `cloudms.verbs`
-(a module with verbs). Scanning entry points and importing every verb costs more than a whole short command, so the
-result is kept as an index in the cache folder and made anew when a folder of `sys.path` or a verb file has changed.
+A plug-in is a distribution with entry points in the groups `cloudms.clouds`, `cloudms.catalogs`, `cloudms.formats`
+(a function that writes rows, see `doors.formats`) or `cloudms.verbs` (a module with verbs). Scanning entry points and
+importing every verb costs more than a whole short command, so the result is kept as an index in the cache folder and
+made anew when a folder of `sys.path` or a verb file has changed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "cloudms.catalogs": {
         "sqlite": "cloudms.catalog.sqlite:SqliteCatalog",
         "memory": "cloudms.catalog.memory:MemoryCatalog",
+    },
+    "cloudms.formats": {
+        "table": "cloudms.doors.formats:table",
+        "json": "cloudms.doors.formats:as_json",
+        "yaml": "cloudms.doors.formats:as_yaml",
+        "csv": "cloudms.doors.formats:as_csv",
+        "name": "cloudms.doors.formats:names",
     },
     "cloudms.verbs": {},
 }
@@ -61,10 +69,14 @@ class VerbEntry(Record):
 
 
 class Index(Record):
-    """Every verb and family member that is installed; `broken` names plug-ins that failed, with the reason."""
+    """Every verb and family member that is installed.
+
+    `texts` says in one line what each noun is; `broken` names plug-ins that failed, with the reason.
+    """
 
     stamp: str
     verbs: tuple[VerbEntry, ...] = ()
+    texts: Mapping[str, str] = {}
     families: Mapping[str, Mapping[str, str]] = {}
     broken: Mapping[str, str] = {}
 
@@ -175,7 +187,8 @@ def _modules(folder: str, package: str) -> list[tuple[str, os.stat_result]]:
 
 
 def _stamp() -> str:
-    parts = [__version__, sys.version]
+    own = os.stat(__file__)  # noqa: PTH116 (start-up path)
+    parts = [__version__, sys.version, f"{own.st_mtime_ns}:{own.st_size}"]
     parts += [f"{name}:{stat.st_mtime_ns}:{stat.st_size}" for name, stat in _modules(_verbs_folder(), "cloudms.verbs")]
     for folder in sys.path:
         try:
@@ -211,7 +224,7 @@ def _scan(stamp: str) -> Index:
             entries += _fresh_nouns(_entries(module), reserved)
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it must never stop cms)
             broken[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    found = Index(stamp=stamp, verbs=tuple(entries), families=families, broken=broken)
+    found = Index(stamp=stamp, verbs=tuple(entries), texts=_texts(entries), families=families, broken=broken)
     _store(found)
     return found
 
@@ -221,6 +234,18 @@ def _entries(module: str) -> list[VerbEntry]:
         VerbEntry(path=v.path, module=module, summary=v.summary, aliases=v.aliases, doors=v.doors, changes=v.changes)
         for v in verbs_of(import_module(module))
     ]
+
+
+def _texts(entries: Iterable[VerbEntry]) -> dict[str, str]:
+    """Return what each noun is: the first line of the docstring of the package or module that bears its name."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        noun = entry.path[0]
+        package, _, last = entry.module.rpartition(".")
+        bears = entry.module if last == noun or not package.endswith(f".{noun}") else package
+        first = (import_module(bears).__doc__ or "").strip().partition("\n")[0].rstrip(".")
+        found.setdefault(noun, first)
+    return found
 
 
 def _fresh_nouns(entries: list[VerbEntry], reserved: set[str]) -> list[VerbEntry]:

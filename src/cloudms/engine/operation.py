@@ -172,6 +172,7 @@ class _Runner:
             self.ctx.progress(step.target, f"failed: {error.message}")
             self._record(position, step.with_(state="failed", error=error.to_public(), seconds=self._since(begun)))
             return
+        self.ctx.progress(step.target, "done")
         result = noun.to_public() if noun else None
         self._record(position, step.with_(state="done", result=result, seconds=self._since(begun)))
 
