@@ -170,13 +170,14 @@ def delete(work: Work) -> Vm:
     vm = intend(work, Vm.from_document(stored.document), VmState.TERMINATING)
     cloud = work.ctx.cloud(vm.cloud)
     cloud.delete_vm(vm)
-    _wait_gone(work, cloud, vm)
+    wait_gone(work, cloud, vm)
     forget(work.ctx, vm, "deleted", work.operation)
     return vm.with_(state=VmState.TERMINATED, public_ips=(), private_ips=(), fetched=work.ctx.clock.now())
 
 
-def _wait_gone(work: Work, cloud: Cloud, vm: Vm) -> None:
-    end = work.ctx.clock.monotonic() + (VmState.TERMINATING.deadline or 600.0)
+def wait_gone(work: Work, cloud: Cloud, vm: Vm, timeout: float | None = None) -> None:
+    """Wait until the cloud no longer has the VM, or says it is terminated. Raises: Timeout, Interrupted."""
+    end = work.ctx.clock.monotonic() + (timeout or VmState.TERMINATING.deadline or 600.0)
     while True:
         try:
             seen = cloud.get_vm(vm)

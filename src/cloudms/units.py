@@ -1,0 +1,20 @@
+"""Durations and sizes as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from cloudms.errors import Invalid
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(text: object) -> float:
+    """Return the seconds of `90`, `90s`, `15m`, `8h`, `1d12h` or `2w`; 0 for `never`. Raises: Invalid."""
+    plain = str(text).strip().lower()
+    if plain in ("never", "none", "0"):
+        return 0.0
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", plain)
+    if not parts or "".join(number + unit for number, unit in parts) != plain.replace(" ", ""):
+        raise Invalid(f"'{text}' is not a duration", hint="for instance 90s, 15m, 8h, 2d or never")
+    return sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)

@@ -1,0 +1,1 @@
+"""Virtual machines: boot, watch, change and delete them on any cloud."""

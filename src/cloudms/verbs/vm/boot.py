@@ -1,0 +1,256 @@
+"""`cms vm boot`: from an image to a VM that lets you in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from cloudms import names, paths
+from cloudms.clouds.base import Cloud, ImageStore
+from cloudms.context import Context
+from cloudms.engine import Plan, Work, action
+from cloudms.engine.keys import identity
+from cloudms.engine.ready import wait_ready
+from cloudms.engine.refresh import event, merged
+from cloudms.engine.reserve import default_name, free_names, release, reserve
+from cloudms.engine.vms import save, wait_state
+from cloudms.errors import CloudmsError, Exists, Invalid, Timeout
+from cloudms.model import Step, Vm, VmSpec, VmState
+from cloudms.units import duration
+from cloudms.verb import Doc, File, Names, Short, verb
+
+_MOST = 1000
+"""VMs in one boot; more is more likely a slip of the finger."""
+
+
+@verb(
+    "vm",
+    "boot",
+    changes=True,
+    aliases=["create"],
+    example="cms vm boot micro --name web --count 3",
+    columns=["name", "cloud", "state", "image", "flavor", "public_ips", "login", "expires"],
+)
+def boot(
+    ctx: Context,
+    image: Annotated[str | None, Doc("image to boot from; the cloud's default image otherwise"), Names("image")] = None,
+    *,
+    name: Annotated[str | None, Doc("name, or base of the names when --count is given"), Short("n")] = None,
+    count: Annotated[int, Doc("how many VMs")] = 1,
+    cloud: Annotated[str | None, Doc("cloud to boot on; the default cloud otherwise"), Names("cloud")] = None,
+    flavor: Annotated[str | None, Doc("size of the VM (cms flavor list)"), Names("flavor")] = None,
+    key: Annotated[
+        str | None, Doc("key that is let in; cloudms' own and your usual ones otherwise"), Names("key")
+    ] = None,
+    label: Annotated[dict[str, str] | None, Doc("label to put on it"), Short("l")] = None,
+    group: Annotated[str | None, Doc("group it belongs to")] = None,
+    disk: Annotated[int | None, Doc("size of its disk in GiB, at least the image's")] = None,
+    network: Annotated[str | None, Doc("network it joins (cloud-specific; 'private' on libvirt)")] = None,
+    user_data: Annotated[
+        Path | None, Doc("file with cloud-init user data or a script for the first boot"), File()
+    ] = None,
+    ttl: Annotated[str | None, Doc("lease after which it is swept, such as 8h or 2d, or never")] = None,
+    wait: Annotated[Literal["ready", "running", "none"] | None, Doc("what to wait for")] = None,
+    timeout: Annotated[float | None, Doc("seconds to wait at most")] = None,
+) -> Plan:
+    """Boot one or more VMs.
+
+    A base name that is taken is incremented (web, web1 …); a single `--name` that is taken is refused. By default the
+    command waits until SSH lets you in and the first boot has finished (`ready`) on libvirt, until `running` elsewhere.
+    """
+    if not 1 <= count <= _MOST:
+        raise Invalid(f"--count {count} is not between 1 and {_MOST}")
+    if disk is not None and disk < 1:
+        raise Invalid(f"--disk {disk} is not a size in GiB")
+    where = ctx.default_cloud(cloud or "")
+    settings = ctx.config.cloud(where)
+    cls = ctx.cloud_class(where)
+    chosen = image or settings.default.get("image")
+    if not chosen:
+        raise Invalid(f"cloud '{where}' has no default image", hint=f"cms image list --cloud {where}, then name one")
+    identity_name = key or str(settings.default.get("key") or "")
+    lease = duration(ttl or settings.default.get("ttl") or ("24h" if cls.costs_money else "never"))
+    params = {
+        "image": str(chosen),
+        "flavor": str(flavor or settings.default.get("flavor") or settings.default.get("size") or ""),
+        "key": identity_name,
+        "labels": dict(label or {}),
+        "group": group or "",
+        "disk_gib": disk or 0,
+        "network": network or str(settings.default.get("network") or ""),
+        "user_data": _kept(user_data),
+        "lease": lease,
+        "wait": wait or settings.default.get("wait") or cls.default_wait,
+        "timeout": timeout,
+        "exact": bool(name) and count == 1,
+    }
+    identity(ctx, identity_name)  # an unknown key is refused before anything is planned
+    steps = tuple(
+        Step(action="vm.boot", cloud=where, target=chosen_name, params={**params, "token": uuid4().hex})
+        for chosen_name in _names(ctx, where, name, settings.default.get("name"), count)
+    )
+    what = f"{count} VMs" if count > 1 else "1 VM"
+    notes = (f"a lease of {ttl or '24h'} ends {what}; cms vm boot --ttl never keeps it",) if lease else ()
+    return Plan(verb="vm boot", summary=f"boot {what} of {chosen} on {where}", steps=steps, notes=notes)
+
+
+def _names(ctx: Context, cloud: str, name: str | None, base: object, count: int) -> list[str]:
+    if name and count == 1:
+        if ctx.catalog.get("name", names.valid(name)) is not None:
+            free = free_names(ctx, name, 1)[0]
+            raise Exists(f"the name '{name}' is taken", hint=f"--name {free} is free")
+        return [name]
+    if name or base:
+        return free_names(ctx, names.valid(name or str(base)), count)
+    return [default_name(ctx, cloud) for _ in range(count)]
+
+
+def _kept(user_data: Path | None) -> str:
+    """Keep a 0600 copy of the user data for a resume, named by its digest; plans and catalog hold only its path."""
+    if user_data is None:
+        return ""
+    import hashlib
+
+    try:
+        content = user_data.read_bytes()
+    except OSError as error:
+        raise Invalid(f"cannot read {user_data}: {error.strerror}", hint="--user-data takes a file") from None
+    folder = paths.private(paths.home() / "user-data")
+    kept = folder / hashlib.sha256(content).hexdigest()
+    if not kept.exists():
+        unfinished = folder / f".{uuid4().hex}"
+        unfinished.touch(mode=0o600)
+        unfinished.write_bytes(content)
+        unfinished.replace(kept)
+    return str(kept)
+
+
+def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
+    """Reserve every name and write every VM's row before the first call."""
+    identity_of = {key: identity(ctx, key) for key in {step.params["key"] for step in steps}}
+    prepared = []
+    rows, events = {}, []
+    now = ctx.clock.now()
+    for step in steps:
+        params = step.params
+        name = reserve(ctx, step.target, params["token"], cloud=step.cloud, exact=params["exact"])
+        vm = Vm(
+            name=name,
+            cloud=step.cloud,
+            token=params["token"],
+            state=VmState.PENDING,
+            reason="asked for",
+            since=now,
+            created=now,
+            fetched=now,
+            image=params["image"],
+            flavor=params["flavor"],
+            group=params["group"],
+            labels=params["labels"],
+            owner=ctx.owner,
+            expires=now + params["lease"] if params["lease"] else None,
+            ssh_key=identity_of[params["key"]].private_path,
+        )
+        rows[vm.key] = vm.to_document()
+        events.append(event(ctx, "vm.boot", vm, f"asked for, from {vm.image}"))
+        prepared.append(step.with_(target=name))
+    ctx.catalog.put("vm", rows, events=events)
+    return prepared
+
+
+@action("vm.boot", prepare=_intents)
+def _boot(work: Work) -> Vm:
+    """Create the VM of a step, or find the one an earlier attempt created, and wait as asked."""
+    ctx, params = work.ctx, work.step.params
+    stored = ctx.catalog.get("vm", params["token"])
+    if stored is None:
+        raise Invalid(f"{work.step.target} was swept meanwhile", hint="boot it again")
+    vm = Vm.from_document(stored.document)
+    cloud = ctx.cloud(work.step.cloud)
+    try:
+        vm = _created(work, cloud, vm)
+    except CloudmsError as error:
+        _undo(work, cloud, vm, error)
+        raise
+    vm = save(ctx, vm, "vm.boot", f"created, {vm.state}", work.operation)
+    return _wait(work, cloud, vm)
+
+
+def _created(work: Work, cloud: Cloud, vm: Vm) -> Vm:
+    _provide_image(work, cloud, vm.image)
+    while True:
+        work.report("creating")
+        try:
+            made = cloud.create_vm(_spec(work, vm), work.report)
+            return merged(vm, made, work.ctx.clock.now())
+        except Exists:
+            if work.step.params["exact"]:
+                raise
+            vm = _next_name(work, vm)
+
+
+def _spec(work: Work, vm: Vm) -> VmSpec:
+    params = work.step.params
+    chosen = identity(work.ctx, params["key"])
+    return VmSpec(
+        name=vm.name,
+        token=vm.token,
+        image=vm.image,
+        flavor=vm.flavor,
+        owner=vm.owner,
+        hostname=names.hostname(vm.name),
+        keys=chosen.public,
+        key_name=chosen.name,
+        labels=vm.labels,
+        group=vm.group,
+        disk_gib=params["disk_gib"],
+        network=params["network"],
+        user_data=Path(params["user_data"]).read_text() if params["user_data"] else "",
+        expires=vm.expires,
+    )
+
+
+def _next_name(work: Work, vm: Vm) -> Vm:
+    """Take the next free name, because a VM that this catalog does not know has this one on the cloud."""
+    name = reserve(work.ctx, names.increment(vm.name), vm.token, cloud=vm.cloud, exact=False)
+    renamed = save(work.ctx, vm.with_(name=name), "vm.boot", f"{vm.name} is taken on {vm.cloud}", work.operation)
+    release(work.ctx, vm.name, vm.token)
+    return renamed
+
+
+def _provide_image(work: Work, cloud: Cloud, image: str) -> None:
+    """Build an image that cloudms knows how to build when a cloud of this machine lacks it."""
+    if not isinstance(cloud, ImageStore) or cloud.simulated:
+        return
+    from cloudms.images import build, store
+
+    if image in build.RECIPES and store.find(image) is None:
+        build.build(image, progress=lambda _done, _total, text: work.report(text))
+
+
+def _undo(work: Work, cloud: Cloud, vm: Vm, error: CloudmsError) -> None:
+    """After a failed creation, forget the intent, unless the cloud may have made something of it."""
+    ctx = work.ctx
+    try:
+        made = cloud.get_vm(vm)
+    except CloudmsError as answer:
+        if answer.code == "not_found" and not error.retryable and not isinstance(error, Timeout):
+            ctx.catalog.delete("vm", [vm.key], events=[event(ctx, "vm.boot", vm, f"failed: {error.message}")])
+            release(ctx, vm.name, vm.token)
+            return
+        save(ctx, vm.with_(reason=error.message), "vm.boot", f"failed: {error.message}", work.operation)
+        return
+    save(ctx, merged(vm, made, ctx.clock.now()), "vm.boot", f"created, then: {error.message}", work.operation)
+
+
+def _wait(work: Work, cloud: Cloud, vm: Vm) -> Vm:
+    wanted, timeout = work.step.params["wait"], work.step.params["timeout"]
+    if wanted == "none":
+        return vm
+    if wanted == "running":
+        waited = wait_state(work, cloud, vm, (VmState.RUNNING,), timeout)
+    else:
+        waited = wait_ready(work, cloud, vm, timeout)
+    return save(work.ctx, waited, "vm.boot", wanted, work.operation)

@@ -1,0 +1,62 @@
+"""`cms vm delete`: end VMs with everything that belongs to them alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cloudms import names as naming
+from cloudms.context import Context
+from cloudms.engine import Plan, Work, action
+from cloudms.engine import vms as change
+from cloudms.engine.select import vms
+from cloudms.model import Vm
+from cloudms.verb import Doc, verb
+from cloudms.verbs.vm.look import CloudName, Labels, VmNames
+
+
+@verb(
+    "vm",
+    "delete",
+    changes=True,
+    aliases=["destroy", "terminate"],
+    columns=["name", "cloud", "state"],
+    example="cms vm delete web[1-3] --yes",
+)
+def delete(
+    ctx: Context,
+    names: VmNames,
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+    missing_ok: Annotated[bool, Doc("succeed when a VM of that name does not exist")] = False,
+) -> Plan:
+    """Delete VMs with their disks; attached volumes are kept.
+
+    Protected VMs and VMs that others made are refused. The record goes when the cloud says that the VM is gone.
+    """
+    wanted = [name for name in names if not missing_ok or _exists(ctx, name, cloud or "")]
+    if missing_ok and not wanted and not label:
+        return Plan(verb="vm delete", summary="nothing to delete", steps=())
+    found = vms(ctx, wanted, cloud=cloud or "", labels=label, what="name the VMs to delete")
+    change.check_unprotected(found, "deleted")
+    shown = naming.compress(vm.name for vm in found)
+    return Plan(
+        verb="vm delete",
+        summary=f"delete {shown} with disks",
+        question=f"Delete {shown} for good?",
+        steps=change.steps("vm.delete", found),
+    )
+
+
+def _exists(ctx: Context, name: str, cloud: str) -> bool:
+    from cloudms.errors import NotFound
+
+    try:
+        return bool(vms(ctx, [name], cloud=cloud))
+    except NotFound:
+        return False
+
+
+@action("vm.delete")
+def _delete(work: Work) -> Vm:
+    return change.delete(work)
