@@ -34,21 +34,15 @@ def take_apart(kind: str, key: str, document: Mapping[str, Any]) -> Row:
     """
     if not kind or not key:
         raise Invalid(f"a document needs a kind and a key, not '{kind}' and '{key}'")
-    values = dict(document)
-    fetched = values.get("fetched")
-    if fetched is not None:
-        del values["fetched"]
     try:
-        body = _encode(values)
-        return (
-            values.get("cloud") or "",
-            values.get("name") or "",
-            values.get("region") or "",
-            fetched,
-            labels_text(values.get("labels") or {}),
-            search_text(values),
-            body,
-        )
+        values = dict(document)
+        fetched = values.get("fetched")
+        if fetched is not None:
+            del values["fetched"]
+        cloud, name, region = values.get("cloud") or "", values.get("name") or "", values.get("region") or ""
+        search = search_text(values)
+        "".join((kind, key, cloud, name, region, search)).encode()  # refuses what is not text, or no Unicode
+        return cloud, name, region, fetched, labels_text(values.get("labels") or {}), search, _encode(values)
     except (TypeError, ValueError, AttributeError) as error:
         raise Invalid(f"{kind} '{key}' cannot be stored as JSON: {error}") from error
 
@@ -56,6 +50,11 @@ def take_apart(kind: str, key: str, document: Mapping[str, Any]) -> Row:
 def take_all_apart(kind: str, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Row]:
     """Return the rows of `documents` by key."""
     return {key: take_apart(kind, key, document) for key, document in documents.items()}
+
+
+def take_events_apart(events: Iterable[Mapping[str, Any] | None]) -> list[Row]:
+    """Return the rows of the events that are not None; their keys are given when they are written."""
+    return [take_apart(EVENT, "new", event) for event in events if event is not None]
 
 
 def put_together(body: str, fetched: float | None) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from cloudms.catalog import sqlite_rows as rows_of
 from cloudms.catalog.base import Catalog, Document, Generation, Lease, Scope, Stored
-from cloudms.catalog.rows import label_terms, search_terms, take_all_apart, take_apart
+from cloudms.catalog.rows import label_terms, search_terms, take_all_apart, take_apart, take_events_apart
 from cloudms.catalog.sqlite_file import connect, explain
-from cloudms.catalog.sqlite_rows import SELECT, identity, number, stored, take_events, tell
+from cloudms.catalog.sqlite_rows import SELECT, identity, number, stored, tell
 from cloudms.clock import Clock, SystemClock
 
 _COUNTER = "SELECT coalesce((SELECT value FROM counter WHERE name = ?), 0)"
@@ -43,7 +43,7 @@ class SqliteCatalog(Catalog):
 
     def insert(self, kind: str, key: str, document: Document, *, event: Document | None = None) -> bool:
         """Store a document only when (`kind`, `key`) is free; return whether it was."""
-        row, events = take_apart(kind, key, document), take_events([event])
+        row, events = take_apart(kind, key, document), take_events_apart([event])
         with _Use(self, write=True) as db:
             if db.execute("SELECT 1 FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone():
                 return False
@@ -53,7 +53,7 @@ class SqliteCatalog(Catalog):
 
     def put(self, kind: str, documents: Mapping[str, Document], *, events: Sequence[Document] = ()) -> int:
         """Store documents by key, writing only those that changed, together with `events`; return how many changed."""
-        rows, told = take_all_apart(kind, documents), take_events(events)
+        rows, told = take_all_apart(kind, documents), take_events_apart(events)
         if not rows and not told:
             return 0
         with _Use(self, write=True) as db:
@@ -66,7 +66,7 @@ class SqliteCatalog(Catalog):
 
         It always counts as a change: of two callers that saw the same version exactly one wins.
         """
-        row, events = take_apart(kind, key, document), take_events([event])
+        row, events = take_apart(kind, key, document), take_events_apart([event])
         with _Use(self, write=True) as db:
             found = db.execute("SELECT version FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
             if found != (version,):
@@ -77,7 +77,7 @@ class SqliteCatalog(Catalog):
 
     def delete(self, kind: str, keys: Iterable[str], *, events: Sequence[Document] = ()) -> int:
         """Delete documents together with writing `events`; absent ones are fine; return how many were there."""
-        wanted, told = [(kind, key) for key in keys], take_events(events)
+        wanted, told = [(kind, key) for key in keys], take_events_apart(events)
         if not wanted and not told:
             return 0
         with _Use(self, write=True) as db:
@@ -231,9 +231,9 @@ class SqliteCatalog(Catalog):
         """Take a connection back, or close it after one of its own errors; return what that error means."""
         if isinstance(error, sqlite3.Error):
             db.close()
-            return explain(error, self.path, self._patience)
-        self._idle.append(db)
-        return error
+        else:
+            self._idle.append(db)
+        return explain(error, self.path, self._patience) if isinstance(error, Exception) else error
 
 
 class _Use:

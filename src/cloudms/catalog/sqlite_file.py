@@ -50,6 +50,8 @@ def explain(error: Exception, path: Path, patience: float) -> Exception:
         return kind(
             f"catalog {path} cannot be made: {error.strerror}", hint="set CLOUDMESH_CONFIG_DIR to another folder"
         )
+    if isinstance(error, UnicodeEncodeError):
+        return Invalid(f"what was asked of catalog {path} is not text: {error}", hint="use names in UTF-8")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the high bits only refine the primary code
     if code not in _MEANINGS:
         return error

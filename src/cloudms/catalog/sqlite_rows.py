@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from cloudms.catalog.base import Document, Generation, Scope, Stored
-from cloudms.catalog.rows import EVENT, Row, event_key, put_together, take_apart
+from cloudms.catalog.base import Generation, Scope, Stored
+from cloudms.catalog.rows import EVENT, Row, event_key, put_together
 from cloudms.errors import NotFound
 
 SELECT = "SELECT d.key, d.version, d.fetched, b.json FROM document d JOIN body b ON b.id = d.id"
 
 _YOUNGEST = "SELECT coalesce(max(number), 0) FROM scope"
 _NEXT = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'body'), 0) + 1"  # above all that ever were
+
+_ALONE = (
+    "JOIN member m ON m.scope = ? AND m.key = d.key AND m.number < ?"
+    " WHERE d.kind = ? AND d.touched < ? AND d.listed = 0 AND NOT EXISTS (SELECT 1 FROM member o"
+    " WHERE o.key = d.key AND o.scope != m.scope AND o.scope IN (SELECT id FROM scope WHERE kind = d.kind))"
+)
 
 
 def stored(kind: str, row: Any) -> Stored:
@@ -86,11 +92,6 @@ def upsert(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed
     return len(new) + len(changed)
 
 
-def take_events(events: Sequence[Document | None]) -> list[Row]:
-    """Return the rows of the events that are not None."""
-    return [take_apart(EVENT, "new", event) for event in events if event is not None]
-
-
 def tell(db: sqlite3.Connection, events: list[Row]) -> None:
     """Write events below keys that grow for ever."""
     if events:
@@ -130,10 +131,7 @@ def unseen(db: sqlite3.Connection, generation: Generation) -> list[Any]:
 def unlisted(db: sqlite3.Connection, generation: Generation, scope: int) -> list[Any]:
     """Return the rows that this query alone once saw, that it does not see now, and that nothing wrote since."""
     return db.execute(
-        f"{SELECT} JOIN member m ON m.scope = ? AND m.key = d.key AND m.number < ?"
-        " WHERE d.kind = ? AND d.touched < ? AND d.listed = 0 AND NOT EXISTS"
-        " (SELECT 1 FROM member o WHERE o.key = d.key AND o.scope != m.scope"
-        " AND o.scope IN (SELECT id FROM scope WHERE kind = d.kind)) ORDER BY d.key",  # noqa: S608 (constants only)
+        f"{SELECT} {_ALONE} ORDER BY d.key",
         (scope, generation.number, generation.scope.kind, generation.number),
     ).fetchall()
 
