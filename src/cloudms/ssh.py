@@ -44,12 +44,16 @@ def alias(vm: Vm) -> str:
     return f"cms-{vm.token}" if vm.token else f"cms-{vm.cloud}-{vm.id}"
 
 
-def command(vm: Vm, *, tty: bool = False, connect_timeout: int = 10) -> list[str]:
-    """Return the `ssh` command line that reaches a VM, without the remote command. Raises: NotReady."""
+def command(vm: Vm, *, ask: bool = False, tty: bool = False, connect_timeout: int = 10) -> list[str]:
+    """Return the `ssh` command line that reaches a VM, without the remote command.
+
+    `ask` lets ssh ask for a passphrase, `tty` gives the remote command a terminal. Raises: NotReady.
+    """
     if not vm.ssh_host:
         raise NotReady(f"{vm.name} has no address yet", hint=f"cms vm wait {vm.name}")
     words = ["ssh", *options(vm, connect_timeout), "-p", str(vm.ssh_port)]
-    words += ["-t"] if tty else ["-o", "BatchMode=yes"]
+    words += [] if ask else ["-o", "BatchMode=yes"]
+    words += ["-t"] if tty else []
     return [*words, f"{vm.login or 'root'}@{vm.ssh_host}"]
 
 

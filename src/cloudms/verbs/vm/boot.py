@@ -172,7 +172,7 @@ def _boot(work: Work) -> Vm:
     try:
         vm = _created(work, cloud, vm)
     except CloudmsError as error:
-        _undo(work, cloud, vm, error)
+        undo(work, cloud, vm, error)
         raise
     vm = save(ctx, vm, "vm.boot", f"created, {vm.state}", work.operation)
     return _wait(work, cloud, vm)
@@ -230,7 +230,7 @@ def _provide_image(work: Work, cloud: Cloud, image: str) -> None:
         build.build(image, progress=lambda _done, _total, text: work.report(text))
 
 
-def _undo(work: Work, cloud: Cloud, vm: Vm, error: CloudmsError) -> None:
+def undo(work: Work, cloud: Cloud, vm: Vm, error: CloudmsError) -> None:
     """After a failed creation, forget the intent, unless the cloud may have made something of it."""
     ctx = work.ctx
     try:
