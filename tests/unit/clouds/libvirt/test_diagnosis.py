@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -91,7 +92,7 @@ def test_a_repair_runs_its_commands_in_order(calls: list[list[str]], monkeypatch
 def test_an_ordinary_users_repair_goes_through_sudo(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     user(monkeypatch, 1000)
     monkeypatch.setattr(host, "find_program", lambda name: "/usr/bin/sudo")
-    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     diagnosis.fix(REPAIR)
     assert calls[0] == ["/usr/bin/sudo", "-n", "apt-get", "update"]
 
