@@ -90,6 +90,8 @@ class Cloud(ABC):
     """How many calls the engine may have in flight."""
     default_wait: ClassVar[str] = "running"
     """What `vm boot` waits for by default: ready, running or none."""
+    default_flavor: ClassVar[str] = ""
+    """The flavor of a boot that names none; empty lets the cloud choose by image."""
     costs_money: ClassVar[bool] = True
     """Whether a forgotten VM costs money, which turns leases on by default."""
     simulated: ClassVar[bool] = False
@@ -146,6 +148,10 @@ class Cloud(ABC):
 
     def clean(self, leftover: Leftover) -> None:
         """Remove one leftover; already gone is success."""
+
+    def detached(self, vm: Vm) -> bool:
+        """Whether `mend` would change something: a crash or restart took forwards or a half-done start from `vm`."""
+        return False
 
     def mend(self, vm: Vm) -> Vm:
         """Bring back what a crash or restart took from a VM (forwards, timers) and return it."""

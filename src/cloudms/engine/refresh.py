@@ -196,7 +196,16 @@ def _from_catalog(
             rows += ctx.catalog.find(kind, cloud=cloud, **narrow)
         rows = rows[: narrow["limit"]] if narrow.get("limit") else rows
     cls = nouns()[kind]
-    items = tuple(cls.from_document(row.document) for row in rows)
+    items = tuple(
+        sorted((cls.from_document(row.document) for row in rows), key=lambda item: (item.cloud, _natural(item.name)))
+    )
     times = [item.fetched for item in items if item.fetched is not None]
     errors = {name: {**error.to_public(), "cloud": name} for name, error in failed.items()}
     return Listing(items=items, failed=errors, fetched=min(times) if times else None, cached=not fresh)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that puts web-2 before web-10."""
+    import re
+
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 from cloudms import names
@@ -21,6 +22,21 @@ def reserve(ctx: Context, name: str, token: str, *, cloud: str, exact: bool) -> 
             free = next(c for c in _candidates(name) if ctx.catalog.get("name", c) is None)
             raise Exists(f"the name '{name}' is taken", hint=f"--name {free} is free")
     raise AssertionError("names never end")
+
+
+def new_token(ctx: Context) -> str:
+    """Return a creation token: 8 hex digits of this catalog and 24 that are random.
+
+    The first part tells a sweep whether a thing without a row was made with this catalog or with another one.
+    """
+    return catalog_id(ctx) + secrets.token_hex(12)
+
+
+def catalog_id(ctx: Context) -> str:
+    """Return the 8 hex digits that name this catalog, chosen when it is first asked."""
+    ctx.catalog.insert("meta", "catalog", {"name": secrets.token_hex(4)})
+    stored = ctx.catalog.get("meta", "catalog")
+    return str(stored.document["name"]) if stored else ""
 
 
 def release(ctx: Context, name: str, token: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 from cloudms import names as naming
 from cloudms import ssh
@@ -15,7 +14,7 @@ from cloudms.engine import vms as change
 from cloudms.engine.keys import identity
 from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
-from cloudms.engine.reserve import free_names, move, release, reserve
+from cloudms.engine.reserve import free_names, move, new_token, release, reserve
 from cloudms.engine.select import vm, vms
 from cloudms.errors import CloudmsError, Conflict, Exists, Invalid
 from cloudms.model import Origin, Step, Vm, VmSpec, VmState
@@ -161,7 +160,7 @@ def clone(
         raise Exists(f"the name '{name}' is taken", hint=f"--name {free_names(ctx, name, 1)[0]} is free")
     params = {
         "source": found.key,
-        "token": uuid4().hex,
+        "token": new_token(ctx),
         "exact": bool(name),
         "wait": wait or ctx.cloud_class(found.cloud).default_wait,
         "timeout": timeout,

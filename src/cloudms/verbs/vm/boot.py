@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
-from uuid import uuid4
 
 from cloudms import names, paths
 from cloudms.clouds.base import Cloud, ImageStore
@@ -14,7 +14,7 @@ from cloudms.engine import Plan, Work, action
 from cloudms.engine.keys import identity
 from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
-from cloudms.engine.reserve import default_name, free_names, release, reserve
+from cloudms.engine.reserve import default_name, free_names, new_token, release, reserve
 from cloudms.engine.vms import save, wait_state
 from cloudms.errors import CloudmsError, Exists, Invalid, Timeout
 from cloudms.model import Step, Vm, VmSpec, VmState
@@ -74,7 +74,7 @@ def boot(
     lease = duration(ttl or settings.default.get("ttl") or ("24h" if cls.costs_money else "never"))
     params = {
         "image": str(chosen),
-        "flavor": str(flavor or settings.default.get("flavor") or settings.default.get("size") or ""),
+        "flavor": str(flavor or settings.default.get("flavor") or settings.default.get("size") or cls.default_flavor),
         "key": identity_name,
         "labels": dict(label or {}),
         "group": group or "",
@@ -88,7 +88,7 @@ def boot(
     }
     identity(ctx, identity_name)  # an unknown key is refused before anything is planned
     steps = tuple(
-        Step(action="vm.boot", cloud=where, target=chosen_name, params={**params, "token": uuid4().hex})
+        Step(action="vm.boot", cloud=where, target=chosen_name, params={**params, "token": new_token(ctx)})
         for chosen_name in _names(ctx, where, name, settings.default.get("name"), count)
     )
     what = f"{count} VMs" if count > 1 else "1 VM"
@@ -120,7 +120,7 @@ def _kept(user_data: Path | None) -> str:
     folder = paths.private(paths.home() / "user-data")
     kept = folder / hashlib.sha256(content).hexdigest()
     if not kept.exists():
-        unfinished = folder / f".{uuid4().hex}"
+        unfinished = folder / f".{secrets.token_hex(8)}"
         unfinished.touch(mode=0o600)
         unfinished.write_bytes(content)
         unfinished.replace(kept)

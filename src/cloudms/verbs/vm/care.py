@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from uuid import uuid4
 
 from cloudms import names as naming
 from cloudms.clouds.base import Adopt, Metadata
@@ -12,7 +11,7 @@ from cloudms.engine import Plan, Work, action
 from cloudms.engine import vms as change
 from cloudms.engine.keys import identity
 from cloudms.engine.refresh import merged
-from cloudms.engine.reserve import reserve
+from cloudms.engine.reserve import new_token, reserve
 from cloudms.engine.select import vms
 from cloudms.errors import Invalid
 from cloudms.model import Origin, Vm
@@ -40,7 +39,7 @@ def adopt(
     if own:
         raise Invalid(f"{', '.join(own)} is already in care", hint="cms vm list shows the origin with -o json")
     steps = tuple(
-        step.with_(params={**step.params, "token": uuid4().hex})
+        step.with_(params={**step.params, "token": new_token(ctx)})
         for step in change.steps("vm.adopt", found, login=login)
     )
     return Plan(verb="vm adopt", summary=f"adopt {naming.compress(vm.name for vm in found)}", steps=steps)

@@ -1,0 +1,210 @@
+"""The janitor: finds what is unfinished, orphaned or expired; listing comes first, acting second.
+
+- An *unfinished* operation is one whose process is gone: a boot is adopted if its cloud made the VM and undone if not,
+  a delete is finished, everything else takes the state that its cloud tells.
+- An *orphan* is a thing on a cloud made with this catalog that no VM of the catalog owns.
+- A VM is *expired* when its lease has ended. Only VMs that cloudms made are ever deleted, and never protected ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from cloudms.clouds.base import Leftover
+from cloudms.context import Context
+from cloudms.engine.operation import observed
+from cloudms.engine.process import alive
+from cloudms.engine.refresh import event, forget, list_vms, merged
+from cloudms.engine.reserve import catalog_id, release
+from cloudms.errors import CloudmsError, NotFound
+from cloudms.model import Noun, Operation, OperationState, Origin, Vm, VmState
+
+UNFINISHED, OVERDUE, EXPIRED, ORPHAN, DETACHED, RESERVED = (
+    "unfinished", "overdue", "expired", "orphan", "detached", "reserved",
+)  # fmt: skip
+
+
+class Finding(Noun):
+    """Something to sweep: `what` it is, `reason` why, `deed` what `--apply` does about it."""
+
+    kind: ClassVar[str] = "finding"
+    columns: ClassVar[tuple[str, ...]] = ("what", "name", "cloud", "reason", "deed")
+
+    what: str
+    reason: str = ""
+    deed: str = ""
+    key: str = ""
+
+
+def findings(ctx: Context, clouds: Iterable[str]) -> list[Finding]:
+    """Return what a sweep of `clouds` would do, without doing it; clouds that do not answer become warnings."""
+    names = list(clouds)
+    listing = list_vms(ctx, names, fresh=True)
+    for name, error in listing.failed.items():
+        ctx.warn(f"cloud '{name}' did not answer and is not swept: {error['message']}")
+    reached = [name for name in names if name not in listing.failed]
+    vms = [item for item in listing.items if isinstance(item, Vm) and item.cloud in reached]
+    found = [*_unfinished_vms(ctx, vms), *_expired(ctx, vms), *_operations(ctx), *_reservations(ctx)]
+    for name in reached:
+        found += _orphans(ctx, name)
+    return found
+
+
+def _busy(ctx: Context, vm: Vm) -> bool:
+    """Whether a living process works on a VM without an id."""
+    stored = ctx.catalog.get("name", vm.name)
+    return bool(stored and stored.document["token"] == vm.token and alive(stored.document["process"]))
+
+
+def _unfinished_vms(ctx: Context, vms: Iterable[Vm]) -> Iterable[Finding]:
+    busy = _worked_on(ctx)
+    for vm in vms:
+        if vm.name in busy:
+            continue
+        if not vm.id and not _busy(ctx, vm):
+            yield _finding(
+                UNFINISHED, vm, "was asked for, but its cloud has not made it", "forget it with its leftovers"
+            )
+        elif vm.state is VmState.TERMINATING or _deletes(ctx, vm):
+            yield _finding(UNFINISHED, vm, "its deletion was interrupted", "delete it")
+        elif vm.state.transient and ctx.clock.now() - (vm.since or 0) > (vm.state.deadline or 0):
+            yield _finding(OVERDUE, vm, f"{vm.state} for too long", "ask its cloud again")
+        elif vm.origin is Origin.OWN and _needs_mending(ctx, vm):
+            yield _finding(
+                DETACHED, vm, "lost its forwards or was left paused by an interrupted start", "bring them back"
+            )
+
+
+def _worked_on(ctx: Context) -> set[str]:
+    """Return the targets of operations whose process lives."""
+    running = (Operation.from_document(row.document) for row in ctx.catalog.find("operation"))
+    return {
+        step.target
+        for operation in running
+        if operation.state is OperationState.RUNNING and alive(operation.process)
+        for step in operation.steps
+    }
+
+
+def _deletes(ctx: Context, vm: Vm) -> bool:
+    """Whether an interrupted operation was about to delete this VM."""
+    for operation in _interrupted(ctx):
+        for step in operation.steps:
+            if step.action == "vm.delete" and step.state != "done" and step.params.get("key") == vm.key:
+                return True
+    return False
+
+
+def _needs_mending(ctx: Context, vm: Vm) -> bool:
+    try:
+        return bool(ctx.cloud(vm.cloud).detached(vm))
+    except CloudmsError:
+        return False
+
+
+def _interrupted(ctx: Context) -> list[Operation]:
+    operations = (Operation.from_document(row.document) for row in ctx.catalog.find("operation"))
+    return [o for o in map(observed, operations) if o.state is OperationState.INTERRUPTED]
+
+
+def _expired(ctx: Context, vms: Iterable[Vm]) -> Iterable[Finding]:
+    now = ctx.clock.now()
+    for vm in vms:
+        if vm.expires and vm.expires < now and vm.origin is Origin.OWN and not vm.protected and vm.id:
+            yield _finding(EXPIRED, vm, "its lease has ended", "delete it")
+
+
+def _operations(ctx: Context) -> Iterable[Finding]:
+    for operation in _interrupted(ctx):
+        yield Finding(
+            what=UNFINISHED, name=operation.name, key=operation.name, reason=f"'{operation.summary}' was interrupted",
+            deed="close its record after its VMs are settled",
+        )  # fmt: skip
+
+
+def _reservations(ctx: Context) -> Iterable[Finding]:
+    for row in ctx.catalog.find("name"):
+        document = row.document
+        if not alive(document["process"]) and ctx.catalog.get("vm", document["token"]) is None:
+            yield Finding(
+                what=RESERVED, name=row.key, cloud=document.get("cloud", ""), key=document["token"],
+                reason="the name is reserved by a process that is gone", deed="give it back",
+            )  # fmt: skip
+
+
+def _orphans(ctx: Context, cloud: str) -> Iterable[Finding]:
+    for leftover in _leftovers(ctx, cloud):
+        yield Finding(
+            what=ORPHAN, name=leftover.name or leftover.id, cloud=cloud, id=leftover.id, key=leftover.token,
+            reason=leftover.reason or f"a {leftover.kind} that no VM owns", deed=f"remove the {leftover.kind}",
+        )  # fmt: skip
+
+
+def _leftovers(ctx: Context, cloud: str) -> list[Leftover]:
+    """Return the things of this catalog that none of its rows owns; those of other catalogs are left alone."""
+    known = frozenset(row.key for kind in ("vm", "volume") for row in ctx.catalog.find(kind))
+    mine = catalog_id(ctx)
+    return [item for item in ctx.cloud(cloud).leftovers(known) if item.token.startswith(mine)]
+
+
+def _finding(what: str, vm: Vm, reason: str, deed: str) -> Finding:
+    return Finding(what=what, name=vm.name, cloud=vm.cloud, id=vm.id, key=vm.key, reason=reason, deed=deed)
+
+
+def settle(ctx: Context, what: str, name: str, cloud: str, key: str, identity: str) -> str:
+    """Do about one finding what its deed says, and return a sentence; safe to repeat."""
+    if what == ORPHAN:
+        return _clean(ctx, cloud, identity)
+    if what == RESERVED:
+        release(ctx, name, key)
+        return "given back"
+    if what == UNFINISHED and not cloud:
+        return close(ctx, name)
+    stored = ctx.catalog.get("vm", key)
+    if stored is None:
+        return "already gone"
+    return _settle_vm(ctx, what, Vm.from_document(stored.document))
+
+
+def _settle_vm(ctx: Context, what: str, vm: Vm) -> str:
+    cloud = ctx.cloud(vm.cloud)
+    if what == DETACHED:
+        ctx.catalog.put("vm", {vm.key: merged(vm, cloud.mend(vm), ctx.clock.now()).to_document()})
+        return "brought back"
+    if what == EXPIRED or (what == UNFINISHED and (vm.state is VmState.TERMINATING or _deletes(ctx, vm))):
+        cloud.delete_vm(vm)
+        forget(ctx, vm, f"swept: {what}")
+        return "deleted"
+    try:
+        seen = cloud.get_vm(vm)
+    except NotFound:
+        cloud.delete_vm(vm)  # what an interrupted creation left beside the VM that never was
+        forget(ctx, vm, "swept: its cloud never made it")
+        return "forgotten"
+    found = merged(vm, seen, ctx.clock.now())
+    ctx.catalog.put(
+        "vm", {vm.key: found.to_document()}, events=[event(ctx, "sweep", vm, f"its cloud says {found.state}")]
+    )
+    return f"its cloud says {found.state}"
+
+
+def _clean(ctx: Context, cloud: str, identity: str) -> str:
+    for leftover in _leftovers(ctx, cloud):
+        if leftover.id == identity:
+            ctx.cloud(cloud).clean(leftover)
+            return "removed"
+    return "already gone"
+
+
+def close(ctx: Context, name: str) -> str:
+    """End the record of an operation whose process is gone."""
+    while stored := ctx.catalog.get("operation", name):
+        operation = observed(Operation.from_document(stored.document))
+        if operation.state is not OperationState.INTERRUPTED:
+            return f"already {operation.state}"
+        steps = tuple(s if s.state == "done" else s.with_(state="cancelled") for s in operation.steps)
+        ended = operation.with_(state=OperationState.CANCELLED, steps=steps, ended=ctx.clock.now())
+        if ctx.catalog.replace("operation", name, ended.to_document(), version=stored.version):
+            return "closed"
+    return "already gone"
