@@ -239,12 +239,15 @@ def _entries(module: str) -> list[VerbEntry]:
 def _texts(entries: Iterable[VerbEntry]) -> dict[str, str]:
     """Return what each noun is: the first line of the docstring of the package or module that bears its name."""
     found: dict[str, str] = {}
+    named: set[str] = set()
     for entry in entries:
         noun = entry.path[0]
-        package, _, last = entry.module.rpartition(".")
-        bears = entry.module if last == noun or not package.endswith(f".{noun}") else package
-        first = (import_module(bears).__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        found.setdefault(noun, first)
+        parts = entry.module.split(".")
+        bears = ".".join(parts[: parts.index(noun) + 1]) if noun in parts else ""
+        if noun not in found or (bears and noun not in named):
+            text = import_module(bears or entry.module).__doc__ or ""
+            found[noun] = text.strip().partition("\n")[0].rstrip(".")
+            named |= {noun} if bears else set()
     return found
 
 

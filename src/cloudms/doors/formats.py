@@ -1,0 +1,158 @@
+"""Output formats: functions that turn rows into text, chunk by chunk, so that a stream is shown as it comes.
+
+A plug-in adds one through the entry-point group `cloudms.formats`: a function `(rows, view) -> Iterator[str]`. A row is
+a noun, a mapping, or a line of text; `public` makes plain data of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from cloudms.model import Noun
+from cloudms.record import Record
+
+Row = Any
+
+
+class View(Record):
+    """How rows are to be shown.
+
+    `columns` in order; `single`, the one row is an object of its own and no list; `header`, whether column names are
+    shown; `width`, the columns of the terminal (None: a pipe); `color`; `ascii`, only ASCII can be written; `now`,
+    epoch seconds; `streaming`, rows come over time.
+    """
+
+    columns: tuple[str, ...] = ()
+    single: bool = False
+    header: bool = True
+    width: int | None = None
+    color: bool = False
+    ascii: bool = False
+    now: float = 0.0
+    streaming: bool = False
+
+
+Format = Callable[[Iterable[Row], View], Iterator[str]]
+_F = TypeVar("_F", bound=Format)
+
+
+def tabular(function: _F) -> _F:
+    """Mark a format that shows columns, and so takes `--columns`."""
+    function.takes_columns = True  # type: ignore[attr-defined]
+    return function
+
+
+def public(row: Row) -> Any:
+    """Return a row as JSON values."""
+    if isinstance(row, Noun):
+        return row.to_public()
+    if isinstance(row, Record):
+        return {key: public(value) for key, value in row.__dict__.items()}
+    if isinstance(row, Mapping):
+        return {str(key): public(value) for key, value in row.items()}
+    if isinstance(row, (list, tuple, set, frozenset)):
+        return [public(item) for item in row]
+    return row if row is None or isinstance(row, str | bool | int | float) else str(row)
+
+
+@tabular
+def table(rows: Iterable[Row], view: View) -> Iterator[str]:
+    """Write columns for people; one row alone stands upright, a field per line."""
+    from cloudms.doors import table as tables
+
+    return tables.render(rows, view)
+
+
+def as_json(rows: Iterable[Row], view: View) -> Iterator[str]:
+    """Write an array with one object per line, or a single object."""
+    from json import JSONEncoder
+
+    if view.single:
+        encode = JSONEncoder(ensure_ascii=view.ascii, indent=2).encode
+        yield from (encode(public(row)) + "\n" for row in rows)
+        return
+    encode = JSONEncoder(ensure_ascii=view.ascii).encode
+    before = "[\n"
+    for row in rows:
+        yield before + encode(public(row))
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def as_yaml(rows: Iterable[Row], view: View) -> Iterator[str]:
+    """Write the same objects as YAML."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+    def dump(value: Any) -> str:
+        text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=not view.ascii, width=4096)
+        return text.removesuffix("...\n")
+
+    empty = True
+    for row in rows:
+        empty = False
+        yield dump(public(row) if view.single else [public(row)])
+    if empty and not view.single:
+        yield "[]\n"
+
+
+@tabular
+def as_csv(rows: Iterable[Row], view: View) -> Iterator[str]:
+    """Write comma-separated values (RFC 4180) with the columns as header; lists are joined with spaces."""
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    columns = view.columns
+    headed = not view.header
+    for row in rows:
+        cells = _cells(row)
+        columns = columns or tuple(cells)
+        if not headed:
+            writer.writerow(columns)
+            headed = True
+        writer.writerow([_flat(cells.get(name)) for name in columns])
+        yield _taken(buffer)
+    if not headed and columns:
+        writer.writerow(columns)
+        yield _taken(buffer)
+
+
+def names(rows: Iterable[Row], view: View) -> Iterator[str]:
+    """Write one name per line."""
+    for row in rows:
+        cells = _cells(row)
+        if view.single and "name" not in cells and not isinstance(row, str):
+            yield from (f"{key}\n" for key in cells)
+        else:
+            yield f"{cells.get('name') or cells.get('target') or _flat(next(iter(cells.values()), ''))}\n"
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    shown = public(row)
+    if isinstance(shown, dict):
+        return {key: value for key, value in shown.items() if key not in ("kind", "schema")}
+    return {"value": shown}
+
+
+def _taken(buffer: Any) -> str:
+    text: str = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text
+
+
+def _flat(value: Any) -> str:
+    """Return a value as one cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_flat(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(_flat(item) for item in value)
+    return str(value)

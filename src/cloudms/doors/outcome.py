@@ -1,0 +1,125 @@
+"""What a result means for the one who asked: the same error, and so the same exit code, at every door."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from cloudms.engine.plan import Listing, Plan
+from cloudms.errors import CloudmsError, Partial, tree
+from cloudms.model import Operation, Step, nouns
+
+
+def rebuilt(public: Mapping[str, Any]) -> CloudmsError:
+    """Return the error that a public form was made of."""
+    cls = next((c for c in tree() if c.code == public.get("code")), CloudmsError)
+    error = cls.__new__(cls)
+    CloudmsError.__init__(
+        error,
+        str(public.get("message", "it failed")),
+        hint=str(public.get("hint", "")),
+        details=public.get("details") or {},
+    )
+    return error
+
+
+def of_listing(listing: Listing, asked: Collection[str]) -> CloudmsError | None:
+    """Return what a list with silent clouds amounts to: their own error when nothing else answered, else Partial.
+
+    Parameters: `asked`, the names of all clouds that were asked.
+    """
+    if not listing.failed:
+        return None
+    silent = ", ".join(listing.failed)
+    partial = Partial(
+        f"{len(listing.failed)} of {max(len(asked), len(listing.failed))} clouds did not answer: {silent}",
+        hint="what is shown of them is as old as it says; cms cloud check tells more",
+        details={"failed": dict(listing.failed)},
+    )
+    if listing.items or set(asked) - set(listing.failed):
+        return partial
+    return _common(list(listing.failed.values())) or partial
+
+
+def of_operation(operation: Operation) -> CloudmsError | None:
+    """Return what an ended operation amounts to: None when all is done, the steps' own error when all failed alike."""
+    failed = [step for step in operation.steps if step.state != "done"]
+    if not failed:
+        return None
+    errors = [step.error for step in failed if step.error]
+    common = _common(errors) if len(failed) == len(operation.steps) == len(errors) else None
+    if common is not None:
+        return common
+    return Partial(
+        f"{len(failed)} of {len(operation.steps)} failed: {', '.join(step.target for step in failed[:10])}",
+        hint=f"cms operation resume {operation.name} tries them again",
+        details={
+            "operation": operation.name,
+            "failed": {step.target: dict(step.error or {"code": step.state}) for step in failed},
+        },
+    )
+
+
+def _common(errors: Sequence[Mapping[str, Any]]) -> CloudmsError | None:
+    """Return the error that all of `errors` are of, in its words when there is only one."""
+    if len({error.get("code") for error in errors}) != 1:
+        return None
+    if len(errors) == 1:
+        return rebuilt(errors[0])
+    return rebuilt({**errors[0], "message": f"all {len(errors)} failed: {errors[0].get('message')}"})
+
+
+def results(operation: Operation) -> list[dict[str, Any]]:
+    """Return what became of every step that is done: its noun, or the record of the step where nothing is left."""
+    return [dict(step.result) if step.result else _record(step) for step in operation.steps if step.state == "done"]
+
+
+def nouns_of(operation: Operation) -> list[Any]:
+    """Return the same as nouns, for programs; a step that left nothing gives its record."""
+    known = nouns()
+    return [
+        _noun(known[step.result["kind"]], step.result) if step.result and step.result.get("kind") in known else step
+        for step in operation.steps
+        if step.state == "done"
+    ]
+
+
+def _noun(cls: Any, public: Mapping[str, Any]) -> Any:
+    """Return the noun of a public object: RFC 3339 text becomes epoch seconds again."""
+    from datetime import datetime
+
+    from cloudms.model import TIMES
+
+    times = {
+        name: datetime.fromisoformat(value).timestamp()
+        for name, value in public.items()
+        if name in TIMES and isinstance(value, str)
+    }
+    return cls.from_document({**public, **times})
+
+
+def public_plan(plan: Plan) -> dict[str, Any]:
+    """Return the one JSON shape of a plan."""
+    return {
+        "kind": "plan",
+        "schema": 1,
+        "verb": plan.verb,
+        "summary": plan.summary,
+        "steps": [
+            {"action": s.action, "cloud": s.cloud, "target": s.target, "params": dict(s.params)} for s in plan.steps
+        ],
+        "question": plan.question,
+        "notes": list(plan.notes),
+    }
+
+
+def _record(step: Step) -> dict[str, Any]:
+    return {
+        "kind": "step",
+        "schema": 1,
+        "target": step.target,
+        "cloud": step.cloud,
+        "action": step.action,
+        "state": step.state,
+        "seconds": step.seconds,
+    }

@@ -1,0 +1,202 @@
+"""Tables for people: columns that fit, ages instead of times, colours where a terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cloudms.clock import age
+from cloudms.doors.formats import View, public
+from cloudms.doors.screen import plain
+from cloudms.model import TIMES, Noun
+from cloudms.record import Record
+
+_GAP = "  "
+_LEAST = 8
+"""Columns are not made narrower than this."""
+
+_GREEN = frozenset(("running", "active", "available", "done", "ok", "ready", "in-use", "healthy"))
+_RED = frozenset(("error", "failed", "unreachable", "denied", "interrupted", "unsupported", "dead"))
+_YELLOW = frozenset(
+    ("pending", "stopping", "suspending", "rebooting", "resizing", "awaiting_confirm", "rebuilding", "terminating",
+     "unknown", "partial", "cancelled", "unset", "waiting", "not_ready")
+)  # fmt: skip
+
+
+def render(rows: Iterable[Any], view: View) -> Iterator[str]:
+    """Yield the lines of a table; text rows are shown as they are."""
+    if view.streaming:
+        yield from _stream(rows, view)
+        return
+    kept = list(rows)
+    if view.single and kept and not isinstance(kept[0], str):
+        yield from _upright(kept[0], view)
+    elif kept and all(isinstance(row, str | int | float) for row in kept):
+        yield from (f"{plain(str(row))}\n" for row in kept)
+    elif kept or view.columns:
+        yield from _grid(kept, view)
+
+
+def _stream(rows: Iterable[Any], view: View) -> Iterator[str]:
+    """Yield rows as they come: lines of text untouched, others with their columns side by side."""
+    for row in rows:
+        if isinstance(row, str):
+            yield row if row.endswith("\n") else row + "\n"
+        else:
+            columns = view.columns or _columns(row)
+            yield _GAP.join(cell(row, name, view.now) for name in columns) + "\n"
+
+
+def _grid(rows: list[Any], view: View) -> Iterator[str]:
+    columns = view.columns or _columns(rows[0])
+    lines = [[cell(row, name, view.now) for name in columns] for row in rows]
+    titles = [name.upper().replace("_", " ") for name in columns]
+    every = [titles, *lines] if view.header else lines
+    sizes = [max((_wide(line[i]) for line in every), default=0) for i in range(len(columns))]
+    if view.width:
+        sizes = _fitted(sizes, view.width)
+    if view.header:
+        yield _line([_styled(_padded(t, size), "1", view) for t, size in zip(titles, sizes, strict=True)])
+    for line in lines:
+        yield _line([_styled(_padded(text, size), _style(text), view) for text, size in zip(line, sizes, strict=True)])
+
+
+def _line(cells: list[str]) -> str:
+    return _GAP.join(cells).rstrip() + "\n"
+
+
+def _upright(row: Any, view: View) -> Iterator[str]:
+    names = view.columns or _columns(row, all_of_it=True)
+    size = max((len(name) for name in names), default=0)
+    for name in names:
+        text = cell(row, name, view.now)
+        label = _styled(f"{name:<{size}}", "1", view)
+        yield f"{label}{_GAP}{_styled(text, _style(text), view)}\n"
+
+
+def _columns(row: Any, *, all_of_it: bool = False) -> tuple[str, ...]:
+    """Return the columns of a row that nobody has chosen columns for."""
+    if isinstance(row, Noun) and not all_of_it:
+        return type(row).columns
+    if isinstance(row, Noun):
+        return tuple(name for name in type(row).field_names() if name != "raw")
+    if isinstance(row, Record):
+        return type(row).field_names()
+    if isinstance(row, Mapping):
+        return tuple(_keys(row)) if all_of_it else tuple(str(key) for key in row if key not in ("kind", "schema"))
+    return ("value",)
+
+
+def _keys(row: Mapping[Any, Any], before: str = "") -> Iterator[str]:
+    """Yield the dotted keys of a nested mapping."""
+    for key, value in row.items():
+        if isinstance(value, Mapping) and value:
+            yield from _keys(value, f"{before}{key}.")
+        elif before or key not in ("kind", "schema"):
+            yield f"{before}{key}"
+
+
+def cell(row: Any, name: str, now: float) -> str:
+    """Return one field of a row as a person reads it; `now` in epoch seconds makes times into ages."""
+    value = _value(row, name)
+    if value is None or value == "" or (isinstance(value, list | tuple | dict) and not value):
+        return "-"
+    if name.rpartition(".")[2] in TIMES:
+        return _ago(value, now)
+    if name == "size" and isinstance(value, int):
+        return _bytes(value)
+    return plain(_text(value))
+
+
+def _value(row: Any, name: str) -> Any:
+    if isinstance(row, Record):
+        return getattr(row, name, None)
+    if not isinstance(row, Mapping):
+        return row
+    if name in row:
+        return row[name]
+    head, _, rest = name.partition(".")
+    return _value(row[head], rest) if rest and isinstance(row.get(head), Mapping) else None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(_text(item) for item in value)
+    if isinstance(value, Record):
+        return _text(public(value))
+    return str(value)
+
+
+def _ago(value: Any, now: float) -> str:
+    """Return a time as its distance from now: 5m ago, in 23h."""
+    if isinstance(value, str):
+        from datetime import datetime
+
+        try:
+            value = datetime.fromisoformat(value).timestamp()
+        except ValueError:
+            return plain(value)
+    if not isinstance(value, int | float):
+        return plain(str(value))
+    return f"in {age(value - now)}" if value > now + 1 else f"{age(now - value)} ago"
+
+
+def _bytes(value: int) -> str:
+    size = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _wide(text: str) -> int:
+    """Return the columns `text` takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _padded(text: str, size: int) -> str:
+    """Return `text` cut or filled to `size` columns."""
+    taken = _wide(text)
+    if taken <= size:
+        return text + " " * (size - taken)
+    while text and _wide(text) > size - 1:
+        text = text[:-1]
+    return text + "…" + " " * (size - 1 - _wide(text))
+
+
+def _fitted(sizes: list[int], width: int) -> list[int]:
+    """Return column sizes that together fit `width`, taken from the widest first."""
+    sizes = list(sizes)
+    over = sum(sizes) + len(_GAP) * (len(sizes) - 1) - width
+    while over > 0:
+        widest = max(range(len(sizes)), key=sizes.__getitem__)
+        if sizes[widest] <= _LEAST:
+            break
+        below = max((size for size in sizes if size < sizes[widest]), default=0)
+        cut = min(over, max(1, sizes[widest] - max(below, _LEAST)))
+        sizes[widest] -= cut
+        over -= cut
+    return sizes
+
+
+def _style(text: str) -> str:
+    if text in _GREEN:
+        return "32"
+    if text in _RED:
+        return "31"
+    return "33" if text in _YELLOW else "2" if text == "-" else ""
+
+
+def _styled(text: str, style: str, view: View) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if style and view.color else text
