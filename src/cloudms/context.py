@@ -77,15 +77,30 @@ class Context:
         return str(self.config.get("profile.user") or self.actor.split("@")[0])
 
     def cloud_names(self, chosen: str = "") -> list[str]:
-        """Return the clouds to work on: the chosen one, or all active ones. Raises: NotFound."""
+        """Return the clouds to work on: the chosen ones, or all active ones and those where VMs are known to be.
+
+        Raises: NotFound.
+        """
         chosen = chosen or self.chosen_cloud
         if chosen and chosen != "all":
             return [self.config.cloud(name).name for name in chosen.split(",")]
-        return [cloud.name for cloud in self.config.clouds() if cloud.active]
+        active = [cloud.name for cloud in self.config.clouds() if cloud.active]
+        return active + [name for name in self.catalog.clouds("vm") if name not in active and self._known(name)]
+
+    def _known(self, name: str) -> bool:
+        """Whether the configuration still has a cloud; VMs that stand on one it no longer has are warned about."""
+        try:
+            return bool(self.config.cloud(name))
+        except NotFound:
+            self.warn(
+                f"{self.catalog.count('vm', cloud=name)} VMs are known on cloud '{name}', which is not configured"
+            )
+            return False
 
     def default_cloud(self, chosen: str = "") -> str:
         """Return the one cloud that a new thing goes to."""
-        return self.config.cloud(chosen or self.chosen_cloud or str(self.config.get("default.cloud") or "local")).name
+        name: str = self.config.cloud(chosen or self.chosen_cloud or self.config.default_cloud()).name
+        return name
 
     def cloud(self, name: str) -> Cloud:
         """Open a cloud once, behind its guards. Raises: NotFound, MissingExtra, ConfigError."""
@@ -119,7 +134,7 @@ class Context:
             name=name,
             default=settings.default,
             options=settings.options,
-            credentials=lambda: {key: secret.reveal() for key, secret in settings.credentials.items()},
+            credentials=settings.reveal,
             owner=self.owner,
             clock=self.clock,
         )

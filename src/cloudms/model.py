@@ -184,8 +184,8 @@ class VmSpec(Record):
     """What to boot: the request that `create_vm` receives, complete and without any default left open.
 
     `token` makes the creation idempotent and is kept on the cloud beside `owner`; an empty `flavor` lets the cloud
-    choose by image; `disk_gib` 0 means the image's or flavor's own size; `keys` are public keys in OpenSSH's format; `user_data` is passed to the guest verbatim;
-    `paused` is not used by people. `options` carries what only one cloud knows (for instance firmware).
+    choose by image; `disk_gib` 0 means the image's or flavor's own size; `keys` are public keys in OpenSSH's format;
+    `user_data` is passed to the guest verbatim; `options` carries what only one cloud knows (for instance firmware).
     """
 
     name: str

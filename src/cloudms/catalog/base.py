@@ -64,7 +64,7 @@ class Catalog(ABC):
 
     @abstractmethod
     def insert(self, kind: str, key: str, document: Document, *, event: Document | None = None) -> bool:
-        """Store a document only when (`kind`, `key`) is free; return whether it was (this is how names are reserved)."""
+        """Store a document only when (`kind`, `key`) is free; return whether it was (names are reserved this way)."""
 
     @abstractmethod
     def put(self, kind: str, documents: Mapping[str, Document], *, events: Sequence[Document] = ()) -> int:
@@ -100,6 +100,10 @@ class Catalog(ABC):
     @abstractmethod
     def count(self, kind: str, *, cloud: str = "") -> int:
         """Return how many documents there are."""
+
+    @abstractmethod
+    def clouds(self, kind: str) -> list[str]:
+        """Return the clouds that documents of a kind stand on, sorted."""
 
     @abstractmethod
     def counter(self, name: str, *, add: int = 0, least: int = 0) -> int:

@@ -104,6 +104,11 @@ class MemoryCatalog(Catalog):
         with self._lock:
             return sum(entry.matches(cloud, "", [], []) for entry in self._kind(kind).values())
 
+    def clouds(self, kind: str) -> list[str]:
+        """Return the clouds that documents of a kind stand on, sorted."""
+        with self._lock:
+            return sorted({cloud for entry in self._kind(kind).values() if (cloud := entry.document.get("cloud", ""))})
+
     def counter(self, name: str, *, add: int = 0, least: int = 0) -> int:
         """Add to a counter and return its new value; it starts at 0 and is never below `least` afterwards."""
         with self._lock:

@@ -39,6 +39,8 @@ def take_apart(kind: str, key: str, document: Mapping[str, Any]) -> Row:
         fetched = values.get("fetched")
         if fetched is not None:
             del values["fetched"]
+            if not isinstance(fetched, int | float):
+                raise TypeError("'fetched' is no time")
         cloud, name, region = values.get("cloud") or "", values.get("name") or "", values.get("region") or ""
         search = search_text(values)
         "".join((kind, key, cloud, name, region, search)).encode()  # refuses what is not text, or no Unicode

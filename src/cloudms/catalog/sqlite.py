@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +17,7 @@ from cloudms.catalog.sqlite_file import connect, explain
 from cloudms.catalog.sqlite_rows import SELECT, identity, number, stored, tell
 from cloudms.clock import Clock, SystemClock
 
+_NEXT_CLOUD = "SELECT min(cloud) FROM document WHERE kind = ? AND cloud > ?"
 _COUNTER = "SELECT coalesce((SELECT value FROM counter WHERE name = ?), 0)"
 _inherited: list[list[sqlite3.Connection]] = []
 
@@ -34,6 +36,7 @@ class SqliteCatalog(Catalog):
         self._patience = patience
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
+        self.writing = Lock()  # threads wait here in a line; SQLite's own waiting, between processes, sleeps and polls
 
     def get(self, kind: str, key: str) -> Stored | None:
         """Return one document, or None."""
@@ -119,6 +122,17 @@ class SqliteCatalog(Catalog):
             if cloud:
                 return number(db, "SELECT count(*) FROM document WHERE kind = ? AND cloud = ?", (kind, cloud))
             return number(db, "SELECT count(*) FROM document WHERE kind = ?", (kind,))
+
+    def clouds(self, kind: str) -> list[str]:
+        """Return the clouds that documents of a kind stand on, sorted."""
+        found: list[str] = []
+        with _Use(self) as db:
+            # One index look-up per cloud: SELECT DISTINCT would walk every row of the kind.
+            while row := db.execute(_NEXT_CLOUD, (kind, found[-1] if found else "")).fetchone():
+                if row[0] is None:
+                    break
+                found.append(row[0])
+        return found
 
     def counter(self, name: str, *, add: int = 0, least: int = 0) -> int:
         """Add to a counter and return its new value; it starts at 0 and is never below `least` afterwards."""
@@ -221,15 +235,15 @@ class SqliteCatalog(Catalog):
         """Return an idle connection or a new one, for one thread at a time."""
         if self._process != os.getpid():  # SQLite's connections do not survive a fork: leave the parent's untouched
             _inherited.append(self._idle)
-            self._idle, self._process = [], os.getpid()
+            self._idle, self._process, self.writing = [], os.getpid(), Lock()
         try:
             return self._idle.pop()
         except IndexError:
             return connect(self.path, clock=self._clock, patience=self._patience)
 
     def give_back(self, db: sqlite3.Connection, error: BaseException | None) -> BaseException | None:
-        """Take a connection back, or close it after one of its own errors; return what that error means."""
-        if isinstance(error, sqlite3.Error):
+        """Take a connection back, or close it, which undoes what is not committed; return what `error` means."""
+        if isinstance(error, sqlite3.Error) or db.in_transaction:
             db.close()
         else:
             self._idle.append(db)
@@ -246,23 +260,33 @@ class _Use:
     def __enter__(self) -> sqlite3.Connection:
         self._db = self._catalog.take()
         if self._write:
-            self._run("BEGIN IMMEDIATE")
+            self._lock = self._catalog.writing
+            self._lock.acquire()
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except BaseException as error:
+                self._end(error)
+                raise
         return self._db
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._write and self._db.in_transaction:
-            self._run("COMMIT" if error is None else "ROLLBACK")
+        if self._write and error is None:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.Error as failed:
+                self._end(failed)
+                raise
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Give back lock and connection, and raise what an error of SQLite means."""
+        if self._write:
+            self._lock.release()
         meant = self._catalog.give_back(self._db, error)
         if meant is not None and meant is not error:
             raise meant from error
-
-    def _run(self, statement: str) -> None:
-        try:
-            self._db.execute(statement)
-        except sqlite3.Error as error:
-            raise self._catalog.give_back(self._db, error) or error from error
 
 
 def _conditions(kind: str, cloud: str, name: str, tags: int, words: int, newest: bool) -> tuple[list[str], list[Any]]:

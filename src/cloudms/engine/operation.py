@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cloudms import registry
+from cloudms.catalog.base import Stored
 from cloudms.context import Context, not_found
 from cloudms.engine.plan import ACTIONS, Plan, Work
 from cloudms.engine.process import alive, this_process
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
 
 _POLL = 0.5
 """Seconds between looks at whether the operation was cancelled from elsewhere."""
+_OWN_WIDTH = 4
+"""How many steps of the manager itself, which concern no cloud, run at once."""
 
 
 def start(ctx: Context, plan: Plan) -> Operation:
-    """Check the plan's actions, write the intents and then the operation, and return it. Nothing is called yet."""
+    """Check the plan's actions, write the intents and then the operation, and return it. Nothing is called yet.
+
+    A plan that resumes takes its operation over instead. Raises: what the actions' checks and `take_over` raise.
+    """
+    if plan.resume:
+        return take_over(ctx, plan.resume)
     steps = _prepared(ctx, plan.steps)
     number = ctx.catalog.counter("operation", add=1)
     operation = Operation(
@@ -64,32 +72,51 @@ def execute(ctx: Context, operation: Operation) -> Operation:
 
 def resume(ctx: Context, name: str) -> Operation:
     """Take over an operation whose process is gone and carry out what it left. Raises: NotFound, Conflict, Invalid."""
-    stored = ctx.catalog.get("operation", name)
-    if stored is None:
-        raise not_found("operation", name, (row.key for row in ctx.catalog.find("operation")), "cms operation list")
+    return execute(ctx, take_over(ctx, name))
+
+
+def take_over(ctx: Context, name: str) -> Operation:
+    """Make an operation whose process is gone this process's own, its open steps waiting again, and return it.
+
+    Raises: NotFound, Conflict (its process lives, or another one was faster), Invalid (done, or its verb is gone).
+    """
+    stored = find(ctx, name)
     operation = Operation.from_document(stored.document)
-    if operation.state is OperationState.DONE:
-        raise Invalid(f"{name} is done", hint=f"cms operation show {name}")
-    if operation.state is OperationState.RUNNING and alive(operation.process):
-        raise Conflict(f"{name} is still being worked on by {operation.process}", hint=f"cms operation cancel {name}")
+    check_open(operation)
+    registry.index().find(operation.verb.split())[0].load()
     taken = operation.with_(
         state=OperationState.RUNNING,
         process=this_process(),
         cancel=False,
+        ended=None,
         steps=tuple(s if s.state == "done" else s.with_(state="waiting", error=None) for s in operation.steps),
     )
     if not ctx.catalog.replace("operation", name, taken.to_document(), version=stored.version):
         raise Conflict(f"{name} was just taken over by another process", hint="cms operation list")
-    registry.index().find(operation.verb.split())[0].load()
-    return execute(ctx, taken)
+    return taken
+
+
+def check_open(operation: Operation) -> None:
+    """Refuse to resume what is done or still being worked on. Raises: Invalid, Conflict."""
+    name = operation.name
+    if operation.state is OperationState.DONE:
+        raise Invalid(f"{name} is done", hint=f"cms operation show {name}")
+    if operation.state is OperationState.RUNNING and alive(operation.process):
+        raise Conflict(f"{name} is still being worked on by {operation.process}", hint=f"cms operation cancel {name}")
+
+
+def find(ctx: Context, name: str) -> Stored:
+    """Return an operation as it is stored. Raises: NotFound."""
+    stored = ctx.catalog.get("operation", name)
+    if stored is None:
+        raise not_found("operation", name, (row.key for row in ctx.catalog.find("operation")), "cms operation list")
+    return stored
 
 
 def cancel(ctx: Context, name: str) -> Operation:
     """Ask the process that works on an operation to stop; steps not begun will not begin. Raises: NotFound."""
     while True:
-        stored = ctx.catalog.get("operation", name)
-        if stored is None:
-            raise not_found("operation", name, (row.key for row in ctx.catalog.find("operation")), "cms operation list")
+        stored = find(ctx, name)
         operation = Operation.from_document(stored.document)
         if operation.state is not OperationState.RUNNING:
             return operation
@@ -141,8 +168,8 @@ class _Runner:
         from concurrent.futures import ThreadPoolExecutor, wait
 
         for cloud in dict.fromkeys(self.steps[i].cloud for i in todo):
-            width = self.ctx.cloud_class(cloud).width if cloud else 4
-            pool = ThreadPoolExecutor(max_workers=width, thread_name_prefix=f"cms-{cloud}")
+            width = self.ctx.cloud_class(cloud).width if cloud else _OWN_WIDTH
+            pool = ThreadPoolExecutor(max_workers=width, thread_name_prefix=f"cms-{cloud or 'own'}")
             self.pools.append(pool)
             self.futures += [pool.submit(self._step, i) for i in todo if self.steps[i].cloud == cloud]
         pending = set(self.futures)
@@ -208,6 +235,10 @@ class _Runner:
     def end(self, *, interrupted: bool = False) -> Operation:
         """Store and return the final record."""
         state = _final(self.steps, interrupted)
+        for step in self.steps:
+            withdraw = ACTIONS[step.action].withdraw
+            if step.state == "waiting" and withdraw:
+                withdraw(self.ctx, step)
         steps = tuple(s.with_(state="cancelled") if s.state in ("waiting", "running") else s for s in self.steps)
         for pool in self.pools:
             pool.shutdown(wait=False)

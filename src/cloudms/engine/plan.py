@@ -18,7 +18,8 @@ class Plan(Record):
     """What a changing verb wants done.
 
     `verb` is its words (a resume finds the actions through it); `steps` may run in parallel; `question` is asked on a
-    terminal before anything happens (empty: not asked); `notes` are sentences shown before (price, lease, what stays).
+    terminal before anything happens (empty: not asked); `notes` are sentences shown before (price, lease, what stays);
+    `resume` names the operation that is to be taken over, whose open steps these are, instead of beginning a new one.
     """
 
     verb: str
@@ -26,6 +27,7 @@ class Plan(Record):
     steps: tuple[Step, ...]
     question: str = ""
     notes: tuple[str, ...] = ()
+    resume: str = ""
 
 
 class Listing(Record):
@@ -54,23 +56,31 @@ class Work:
 
 
 class Action(Record):
-    """A kind of step: `run` carries out one; `prepare` writes the intents of all of a plan before any call."""
+    """A kind of step.
+
+    `run` carries out one; `prepare` writes the intents of all of a plan before any call; `withdraw` takes back the
+    intent of a step that was cancelled before it began.
+    """
 
     name: str
     run: Callable[[Work], Noun | None]
     prepare: Callable[[Context, Sequence[Step]], Sequence[Step]] | None = None
+    withdraw: Callable[[Context, Step], None] | None = None
 
 
 ACTIONS: dict[str, Action] = {}
 
 
 def action(
-    name: str, *, prepare: Callable[[Context, Sequence[Step]], Sequence[Step]] | None = None
+    name: str,
+    *,
+    prepare: Callable[[Context, Sequence[Step]], Sequence[Step]] | None = None,
+    withdraw: Callable[[Context, Step], None] | None = None,
 ) -> Callable[[Callable[[Work], Noun | None]], Callable[[Work], Noun | None]]:
     """Register the function that carries out steps named `name`."""
 
     def mark(run: Callable[[Work], Noun | None]) -> Callable[[Work], Noun | None]:
-        ACTIONS[name] = Action(name=name, run=run, prepare=prepare)
+        ACTIONS[name] = Action(name=name, run=run, prepare=prepare, withdraw=withdraw)
         return run
 
     return mark

@@ -6,11 +6,9 @@ import secrets
 from collections.abc import Iterator
 
 from cloudms import names
-from cloudms.context import Context, user
+from cloudms.context import Context
 from cloudms.engine.process import alive, this_process
 from cloudms.errors import Exists
-
-DEFAULT_PATTERN = "{user}-vm-{counter}"
 
 
 def reserve(ctx: Context, name: str, token: str, *, cloud: str, exact: bool) -> str:
@@ -58,9 +56,9 @@ def default_name(ctx: Context, cloud: str, base: str = "") -> str:
         return base
     from cloudms.config import Counter
 
-    pattern = str(ctx.config.get("default.name") or DEFAULT_PATTERN)
+    pattern, values = ctx.config.naming(cloud)
     number = Counter().incr() if "{counter" in pattern else 0
-    return names.valid(names.render(pattern, {"user": user(), "cloud": cloud, "kind": "vm", "counter": number}))
+    return names.valid(names.render(pattern, {**values, "counter": number}))
 
 
 def free_names(ctx: Context, base: str, count: int) -> list[str]:

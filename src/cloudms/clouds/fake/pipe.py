@@ -21,6 +21,7 @@ class FakePipe(Cloud):
     """What all parts of the fake cloud share."""
 
     kind = "fake"
+    default_flavor = "small"
     simulated = True
     width = 16
     default_wait = "ready"

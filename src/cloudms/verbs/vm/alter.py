@@ -19,7 +19,7 @@ from cloudms.engine.select import vm, vms
 from cloudms.errors import CloudmsError, Conflict, Exists, Invalid
 from cloudms.model import Origin, Step, Vm, VmSpec, VmState
 from cloudms.verb import Doc, Names, verb
-from cloudms.verbs.vm.boot import undo
+from cloudms.verbs.vm.boot import undo, withdraw
 from cloudms.verbs.vm.look import CloudName, Labels, OneVm, VmNames
 
 _COLUMNS = ("name", "cloud", "state", "reason", "image", "flavor")
@@ -190,7 +190,7 @@ def _clone_intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
     return prepared
 
 
-@action("vm.clone", prepare=_clone_intents)
+@action("vm.clone", prepare=_clone_intents, withdraw=withdraw)
 def _clone(work: Work) -> Vm:
     ctx, params = work.ctx, work.step.params
     source, twin = ctx.catalog.get("vm", params["source"]), ctx.catalog.get("vm", params["token"])

@@ -160,7 +160,16 @@ def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
     return prepared
 
 
-@action("vm.boot", prepare=_intents)
+def withdraw(ctx: Context, step: Step) -> None:
+    """Forget the intent of a VM whose creation never began."""
+    stored = ctx.catalog.get("vm", step.params["token"])
+    if stored:
+        vm = Vm.from_document(stored.document)
+        ctx.catalog.delete("vm", [vm.key], events=[event(ctx, step.action, vm, "cancelled before it began")])
+        release(ctx, vm.name, vm.token)
+
+
+@action("vm.boot", prepare=_intents, withdraw=withdraw)
 def _boot(work: Work) -> Vm:
     """Create the VM of a step, or find the one an earlier attempt created, and wait as asked."""
     ctx, params = work.ctx, work.step.params

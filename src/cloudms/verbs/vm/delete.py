@@ -9,6 +9,7 @@ from cloudms.context import Context
 from cloudms.engine import Plan, Work, action
 from cloudms.engine import vms as change
 from cloudms.engine.select import vms
+from cloudms.errors import Invalid, NotFound
 from cloudms.model import Vm
 from cloudms.verb import Doc, verb
 from cloudms.verbs.vm.look import CloudName, Labels, VmNames
@@ -34,10 +35,13 @@ def delete(
 
     Protected VMs and VMs that others made are refused. The record goes when the cloud says that the VM is gone.
     """
-    wanted = [name for name in names if not missing_ok or _exists(ctx, name, cloud or "")]
-    if missing_ok and not wanted and not label:
-        return Plan(verb="vm delete", summary="nothing to delete", steps=())
-    found = vms(ctx, wanted, cloud=cloud or "", labels=label, what="name the VMs to delete")
+    try:
+        wanted = [name for name in names if not missing_ok or _exists(ctx, name, cloud or "")]
+        found = vms(ctx, wanted, cloud=cloud or "", labels=label, what="name the VMs to delete")
+    except (NotFound, Invalid):
+        if missing_ok and (names or label):
+            return Plan(verb="vm delete", summary="nothing to delete", steps=())
+        raise
     change.check_unprotected(found, "deleted")
     shown = naming.compress(vm.name for vm in found)
     return Plan(
@@ -49,8 +53,6 @@ def delete(
 
 
 def _exists(ctx: Context, name: str, cloud: str) -> bool:
-    from cloudms.errors import NotFound
-
     try:
         return bool(vms(ctx, [name], cloud=cloud))
     except NotFound:
