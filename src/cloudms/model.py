@@ -260,7 +260,10 @@ class Location(Noun):
 
 
 class Volume(Noun):
-    """A disk that outlives its VM; `size_gib` in GiB, `vm` the name of the VM it is attached to, `device` where."""
+    """A disk that outlives its VM; `size_gib` in GiB, `vm` the name of the VM it is attached to, `device` where.
+
+    `token` is the idempotency token of its creation, which clouds return for what cloudms made.
+    """
 
     kind: ClassVar[str] = "volume"
     columns: ClassVar[tuple[str, ...]] = ("name", "cloud", "id", "size_gib", "vm", "device", "state", "created")
@@ -270,8 +273,14 @@ class Volume(Noun):
     device: str = ""
     state: str = "available"
     owner: str = ""
+    token: str = ""
     created: float | None = None
     price_per_hour: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Return the catalog key: the creation token of our own, else cloud and id."""
+        return self.token or f"{self.cloud}/{self.id or self.name}"
 
 
 class Snapshot(Noun):
@@ -298,7 +307,7 @@ class Address(Noun):
 
 
 class CloudInfo(Noun):
-    """A configured cloud and whether it can be reached."""
+    """A configured cloud; once checked, whether it can be reached, its `version`, and the `seconds` it took."""
 
     kind: ClassVar[str] = "cloud"
     columns: ClassVar[tuple[str, ...]] = ("name", "provider", "default", "active", "state", "reason")
@@ -309,7 +318,31 @@ class CloudInfo(Noun):
     state: str = ""
     reason: str = ""
     hint: str = ""
+    version: str = ""
+    seconds: float | None = None
     details: Mapping[str, Any] = {}
+
+
+class Setting(Noun):
+    """A setting (or a counter): `value`, and the `source` it comes from: a variable, `cms set`, a file or built in."""
+
+    kind: ClassVar[str] = "setting"
+    columns: ClassVar[tuple[str, ...]] = ("name", "value", "source")
+
+    value: Any = None
+    source: str = ""
+
+
+class Check(Noun):
+    """One thing the doctor looked at: `state` is ok, warn or fail; `hint` mends it, `fixed` is what was done about it."""
+
+    kind: ClassVar[str] = "check"
+    columns: ClassVar[tuple[str, ...]] = ("state", "name", "message", "hint")
+
+    state: str = "ok"
+    message: str = ""
+    hint: str = ""
+    fixed: str = ""
 
 
 class Event(Noun):

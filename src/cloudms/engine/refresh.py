@@ -20,6 +20,8 @@ from cloudms.model import Noun, Vm, VmState, nouns
 
 _FRESH = 60.0
 """Seconds during which a VM that was just asked for may be absent from its cloud's list."""
+_ASKED = 600.0
+"""Seconds during which a volume that was asked for may have no id."""
 
 _OBSERVED = ("id", "region", "image", "flavor", "created", "ssh_host", "ssh_port", "login", "price_per_hour", "expires")
 """Fields that the cloud overwrites when it knows them."""
@@ -101,10 +103,17 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
             ctx.catalog.absorb(generation, page)
             page = {}
     ctx.catalog.absorb(generation, _still_there(ctx, known, page) if kind == "vm" else page)
-    unseen = ctx.catalog.seal(generation, now=ctx.clock.now(), prune=kind != "vm")
+    unseen = ctx.catalog.seal(generation, now=ctx.clock.now(), prune=kind not in ("vm", "volume"))
     if kind == "vm":
         for row in unseen:
             _absent(ctx, cloud, row)
+    elif kind == "volume":
+        ctx.catalog.delete(kind, [row.key for row in unseen if not _just_asked(row.document, fetched)])
+
+
+def _just_asked(document: Mapping[str, Any], now: float) -> bool:
+    """Whether a volume is an intent that a process may still be carrying out."""
+    return not document["id"] and now - (document["created"] or 0.0) < _ASKED
 
 
 def _known(ctx: Context, cloud: str) -> dict[str, Vm]:

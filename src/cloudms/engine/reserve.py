@@ -11,13 +11,16 @@ from cloudms.engine.process import alive, this_process
 from cloudms.errors import Exists
 
 
-def reserve(ctx: Context, name: str, token: str, *, cloud: str, exact: bool) -> str:
-    """Reserve `name` for `token`, or, unless `exact`, the next free name, and return it. Raises: Exists."""
+def reserve(ctx: Context, name: str, token: str, *, cloud: str, exact: bool, kind: str = "vm") -> str:
+    """Reserve `name` for `token`, or, unless `exact`, the next free name, and return it. Raises: Exists.
+
+    Each `kind` of noun has names of its own.
+    """
     for candidate in _candidates(name):
-        if _take(ctx, candidate, token, cloud):
+        if _take(ctx, candidate, token, cloud, kind):
             return candidate
         if exact:
-            free = next(c for c in _candidates(name) if ctx.catalog.get("name", c) is None)
+            free = next(c for c in _candidates(name) if ctx.catalog.get(_names(kind), c) is None)
             raise Exists(f"the name '{name}' is taken", hint=f"--name {free} is free")
     raise AssertionError("names never end")
 
@@ -37,11 +40,16 @@ def catalog_id(ctx: Context) -> str:
     return str(stored.document["name"]) if stored else ""
 
 
-def release(ctx: Context, name: str, token: str) -> None:
+def release(ctx: Context, name: str, token: str, *, kind: str = "vm") -> None:
     """Give a name back, if `token` holds it."""
-    stored = ctx.catalog.get("name", name)
+    stored = ctx.catalog.get(_names(kind), name)
     if stored and stored.document["token"] == token:
-        ctx.catalog.delete("name", [name])
+        ctx.catalog.delete(_names(kind), [name])
+
+
+def _names(kind: str) -> str:
+    """Return under which kind of document names are reserved."""
+    return "name" if kind == "vm" else f"{kind}-name"
 
 
 def move(ctx: Context, old: str, new: str, token: str, *, cloud: str) -> None:
@@ -72,20 +80,20 @@ def _candidates(name: str) -> Iterator[str]:
         name = names.increment(name)
 
 
-def _take(ctx: Context, name: str, token: str, cloud: str) -> bool:
+def _take(ctx: Context, name: str, token: str, cloud: str, kind: str) -> bool:
     document = {"name": name, "token": token, "cloud": cloud, "process": this_process(), "at": ctx.clock.now()}
-    while not ctx.catalog.insert("name", name, document):
-        stored = ctx.catalog.get("name", name)
+    while not ctx.catalog.insert(_names(kind), name, document):
+        stored = ctx.catalog.get(_names(kind), name)
         if stored is None:
             continue
         if stored.document["token"] == token:
             return True
-        if not _abandoned(ctx, stored.document):
+        if not _abandoned(ctx, stored.document, kind):
             return False
-        ctx.catalog.replace("name", name, document, version=stored.version)
+        ctx.catalog.replace(_names(kind), name, document, version=stored.version)
     return True
 
 
-def _abandoned(ctx: Context, document: dict[str, object]) -> bool:
-    """Whether a reservation belongs to no VM and its process is gone: it was killed between its two writes."""
-    return not alive(str(document["process"])) and ctx.catalog.get("vm", str(document["token"])) is None
+def _abandoned(ctx: Context, document: dict[str, object], kind: str) -> bool:
+    """Whether a reservation belongs to nothing and its process is gone: it was killed between its two writes."""
+    return not alive(str(document["process"])) and ctx.catalog.get(kind, str(document["token"])) is None
