@@ -159,6 +159,19 @@ class Context:
         if self.stopping.is_set():
             raise Interrupted("stopped on request")
 
+    def branch(self) -> Context:
+        """Return a context for one of several changes at a time: all is shared but what stops it; never close it."""
+        other = Context(
+            config=self.config,
+            catalog=self.catalog,
+            clock=self.clock,
+            progress=self.progress,
+            cloud=self.chosen_cloud,
+            actor=self.actor,
+        )
+        other._clouds, other._lock, other.warnings = self._clouds, self._lock, self.warnings
+        return other
+
     def close(self) -> None:
         """Close clouds and catalog."""
         for cloud in self._clouds.values():

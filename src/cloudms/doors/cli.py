@@ -62,7 +62,7 @@ def guarded(argv: list[str]) -> int:
 def told(error: BaseException, screen: Screen) -> int:
     """Show what was raised as one line and a hint, and return its exit code."""
     if isinstance(error, SystemExit):
-        raise error
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("stopped", hint="cms operation list shows what was begun")
     if isinstance(error, CloudmsError):

@@ -100,12 +100,12 @@ def as_yaml(rows: Iterable[Row], view: View) -> Iterator[str]:
 
 @tabular
 def as_csv(rows: Iterable[Row], view: View) -> Iterator[str]:
-    """Write comma-separated values (RFC 4180) with the columns as header; lists are joined with spaces."""
+    """Write comma-separated values (RFC 4180 but for plain line ends), lists joined with spaces."""
     import csv
     import io
 
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer = csv.writer(buffer, lineterminator="\n")
     columns = view.columns
     headed = not view.header
     for row in rows:

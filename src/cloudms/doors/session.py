@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cloudms import registry
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cloudms.context import Context
     from cloudms.doors.options import Options
     from cloudms.doors.parse import Request
+    from cloudms.doors.progress import Progress
+    from cloudms.doors.show import Show
     from cloudms.registry import VerbEntry
     from cloudms.verb import Verb
 
@@ -141,7 +143,7 @@ class Session:
         ctx.progress = progress
         try:
             result = verb.function(ctx, **values)
-            if verb.changes:
+            if verb.changes and _is_plan(result):
                 from cloudms.doors.change import change
 
                 return change(ctx, self.screen, show, progress, result, request.options)
@@ -149,12 +151,11 @@ class Session:
         finally:
             progress.close()
 
-    def _read(self, show: Any, progress: Any, result: Any, cloud: str) -> int:
+    def _read(self, show: Show, progress: Progress, result: Any, cloud: str) -> int:
         from cloudms.engine.plan import Listing
 
-        if not hasattr(result, "__next__"):
-            progress.close()
-        show.anything(result)
+        progress.close()
+        show.anything(_undisturbed(result, progress) if isinstance(result, Iterator) else result)
         if not isinstance(result, Listing) or not result.failed:
             return 0
         from cloudms.doors.outcome import of_listing
@@ -197,6 +198,20 @@ class Known:
         except NotFound:
             return False
         return True
+
+
+def _is_plan(result: Any) -> bool:
+    """Whether a changing verb wants something done; without `--apply`, for instance, it only lists."""
+    from cloudms.engine.plan import Plan
+
+    return isinstance(result, Plan)
+
+
+def _undisturbed(rows: Iterator[Any], progress: Progress) -> Iterator[Any]:
+    """Yield rows, each in a place where no display of progress stands."""
+    for row in rows:
+        progress.close()
+        yield row
 
 
 def _options_of(verb: Verb) -> list[str]:

@@ -144,7 +144,7 @@ def _ago(value: Any, now: float) -> str:
             return plain(value)
     if not isinstance(value, int | float):
         return plain(str(value))
-    return f"in {age(value - now)}" if value > now + 1 else f"{age(now - value)} ago"
+    return f"in {age(value - now + 1)}" if value > now + 1 else f"{age(now - value)} ago"
 
 
 def _bytes(value: int) -> str:
