@@ -15,7 +15,7 @@ from cloudms.clouds.base import Cloud, Role, require
 from cloudms.context import Context
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
-from cloudms.errors import CloudmsError, NotFound
+from cloudms.errors import CloudmsError, NotFound, Unsupported
 from cloudms.model import Noun, Vm, VmState, nouns
 
 _FRESH = 60.0
@@ -31,10 +31,8 @@ def wants_fresh(ctx: Context, *, cached: bool, refresh: bool) -> bool:
     """Whether to ask the clouds: as the options say, else as `refresh on|off` has set."""
     if cached or refresh:
         return refresh
-    return str(ctx.config.get("refresh") if ctx.config.get("refresh") is not None else "on").lower() not in (
-        "off",
-        "false",
-    )
+    wanted: bool = ctx.config.flag("refresh", True)
+    return wanted
 
 
 def list_vms(ctx: Context, clouds: Sequence[str], *, fresh: bool, find: Mapping[str, Any] | None = None) -> Listing:
@@ -52,14 +50,42 @@ def list_nouns(
     fresh: bool,
     role: type[Role] | None = None,
     named: bool = False,
+    unseen: bool = False,
     find: Mapping[str, Any] | None = None,
 ) -> Listing:
-    """Return nouns of `kind`; a cloud without `role` is left out, or refused (Unsupported) when it was `named`."""
-    able = [name for name in clouds if role is None or issubclass(ctx.cloud_class(name), role)]
-    if role and named and len(able) < len(clouds):
-        require(ctx.cloud(next(name for name in clouds if name not in able)), role)
-    failed = refresh(ctx, able, kind, fetch) if fresh else {}
-    return _from_catalog(ctx, kind, able, failed, fresh=fresh, find=find)
+    """Return nouns of `kind`; a cloud without `role` is left out, or refused (Unsupported) when it was `named`.
+
+    With `unseen`, clouds whose nouns of this kind were never fetched are asked even when the list need not be `fresh`.
+    """
+    able, failed = _able(ctx, clouds, role, named=named)
+    asked = [name for name in able if fresh or (unseen and not _fetched(ctx, kind, name))]
+    failed |= refresh(ctx, asked, kind, fetch)
+    return _from_catalog(ctx, kind, able, failed, fresh=fresh or asked == able, find=find)
+
+
+def _able(
+    ctx: Context, clouds: Sequence[str], role: type[Role] | None, *, named: bool
+) -> tuple[list[str], dict[str, CloudmsError]]:
+    """Return the clouds that have `role`, and those that cannot even be asked for it with their error."""
+    able: list[str] = []
+    failed: dict[str, CloudmsError] = {}
+    for name in clouds:
+        try:
+            if role is None or issubclass(ctx.cloud_class(name), role):
+                able.append(name)
+            elif named:
+                require(ctx.cloud(name), role)
+        except Unsupported:
+            raise
+        except CloudmsError as error:
+            failed[name] = error
+    return able, failed
+
+
+def _fetched(ctx: Context, kind: str, cloud: str) -> bool:
+    """Whether the nouns of a cloud were ever fetched completely."""
+    generation = ctx.catalog.generation(Scope(kind=kind, cloud=cloud))
+    return generation is not None and generation.sealed is not None
 
 
 def refresh(

@@ -1,0 +1,73 @@
+"""What list verbs and names have in common: nouns of the clouds, from the catalog while it knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cloudms.clouds.base import Role
+from cloudms.context import Context, not_found
+from cloudms.engine.plan import Listing
+from cloudms.engine.refresh import list_nouns, wants_fresh
+from cloudms.errors import Conflict
+from cloudms.model import Noun
+
+Fetch = Callable[[Any], Iterable[Noun]]
+"""Asks one cloud for nouns of one kind."""
+
+
+def browse(
+    ctx: Context,
+    kind: str,
+    fetch: Fetch,
+    *,
+    cloud: str = "",
+    role: type[Role] | None = None,
+    cached: bool = False,
+    refresh: bool = False,
+    find: Mapping[str, Any] | None = None,
+) -> Listing:
+    """Return nouns of all clouds, or of the one chosen; what was never fetched is fetched unless `cached`.
+
+    `find` narrows the query of the catalog (text, labels, limit …). Raises: NotFound (cloud), Unsupported (a chosen
+    cloud lacks `role`).
+    """
+    return list_nouns(
+        ctx,
+        kind,
+        ctx.cloud_names(cloud),
+        fetch,
+        fresh=wants_fresh(ctx, cached=cached, refresh=refresh),
+        role=role,
+        named=bool(cloud),
+        unseen=not cached,
+        find=find,
+    )
+
+
+def named(
+    ctx: Context, kind: str, name: str, fetch: Fetch, *, cloud: str = "", role: type[Role] | None = None
+) -> list[Noun]:
+    """Return every noun of that name or id: as the catalog knows them, else as the clouds say now.
+
+    Clouds that do not answer become warnings. Raises: NotFound, with the nearest name.
+    """
+    known: list[Noun] = []
+    for fresh in (False, True):
+        listing = browse(ctx, kind, fetch, cloud=cloud, role=role, refresh=fresh, cached=not fresh)
+        known = list(listing.items)
+        found = [item for item in known if name in (item.name, item.id)]
+        if found:
+            return found
+        for where, error in listing.failed.items():
+            ctx.warn(f"cloud '{where}' did not answer: {error['message']}")
+    raise not_found(kind, name, (item.name for item in known), f"cms {kind} list shows them")
+
+
+def one(ctx: Context, kind: str, name: str, fetch: Fetch, *, cloud: str = "", role: type[Role] | None = None) -> Noun:
+    """Return the one noun of that name or id. Raises: NotFound, Conflict (several have it)."""
+    found = named(ctx, kind, name, fetch, cloud=cloud, role=role)
+    if len(found) > 1:
+        places = ", ".join(f"{item.id} on {item.cloud}" for item in found)
+        raise Conflict(f"'{name}' means several: {places}", hint="give the id, or --cloud")
+    return found[0]
