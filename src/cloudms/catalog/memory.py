@@ -107,7 +107,7 @@ class MemoryCatalog(Catalog):
     def clouds(self, kind: str) -> list[str]:
         """Return the clouds that documents of a kind stand on, sorted."""
         with self._lock:
-            return sorted({cloud for entry in self._kind(kind).values() if (cloud := entry.document.get("cloud", ""))})
+            return sorted({entry.row[0] for entry in self._kind(kind).values() if entry.row[0]})
 
     def counter(self, name: str, *, add: int = 0, least: int = 0) -> int:
         """Add to a counter and return its new value; it starts at 0 and is never below `least` afterwards."""

@@ -16,7 +16,9 @@ from cloudms.catalog.rows import label_terms, search_terms, take_all_apart, take
 from cloudms.catalog.sqlite_file import connect, explain
 from cloudms.catalog.sqlite_rows import SELECT, identity, number, stored, tell
 from cloudms.clock import Clock, SystemClock
+from cloudms.errors import Timeout
 
+_AGAIN = "ask again; one call holds the lock only while it writes"
 _NEXT_CLOUD = "SELECT min(cloud) FROM document WHERE kind = ? AND cloud > ?"
 _COUNTER = "SELECT coalesce((SELECT value FROM counter WHERE name = ?), 0)"
 _inherited: list[list[sqlite3.Connection]] = []
@@ -33,7 +35,7 @@ class SqliteCatalog(Catalog):
     def __init__(self, path: str | Path, *, clock: Clock | None = None, patience: float = 30.0) -> None:
         self.path = Path(path)
         self._clock = clock or SystemClock()
-        self._patience = patience
+        self.patience = patience
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
         self.writing = Lock()  # threads wait here in a line; SQLite's own waiting, between processes, sleeps and polls
@@ -239,7 +241,7 @@ class SqliteCatalog(Catalog):
         try:
             return self._idle.pop()
         except IndexError:
-            return connect(self.path, clock=self._clock, patience=self._patience)
+            return connect(self.path, clock=self._clock, patience=self.patience)
 
     def give_back(self, db: sqlite3.Connection, error: BaseException | None) -> BaseException | None:
         """Take a connection back, or close it, which undoes what is not committed; return what `error` means."""
@@ -247,7 +249,7 @@ class SqliteCatalog(Catalog):
             db.close()
         else:
             self._idle.append(db)
-        return explain(error, self.path, self._patience) if isinstance(error, Exception) else error
+        return explain(error, self.path, self.patience) if isinstance(error, Exception) else error
 
 
 class _Use:
@@ -260,14 +262,19 @@ class _Use:
     def __enter__(self) -> sqlite3.Connection:
         self._db = self._catalog.take()
         if self._write:
-            self._lock = self._catalog.writing
-            self._lock.acquire()
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-            except BaseException as error:
-                self._end(error)
-                raise
+            self._begin()
         return self._db
+
+    def _begin(self) -> None:
+        self._lock, patience = self._catalog.writing, self._catalog.patience
+        if not self._lock.acquire(timeout=patience):
+            self._catalog.give_back(self._db, None)
+            raise Timeout(f"catalog {self._catalog.path} was locked by another thread for {patience:g} s", hint=_AGAIN)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._end(error)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -79,7 +79,8 @@ def _make(path: Path) -> None:
         # Not open(2): closing a second descriptor of a database file would drop this process's locks on it.
         os.mknod(path, 0o600)
     except FileExistsError:
-        return
+        if path.is_dir():
+            raise Invalid(f"{path} is a folder and no catalog", hint="name a file for the catalog") from None
     except FileNotFoundError:
         paths.private(path.parent)
         _make(path)
