@@ -6,13 +6,17 @@ data of a mirror) is the host's. Sources are the host's own Debian mirrors, else
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from cloudms.errors import NotReady
 from cloudms.images import tools
+from cloudms.images.tree import Tree
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FALLBACK = (
@@ -114,11 +118,45 @@ def fetch(packages: Sequence[str], *, suite: str, arch: str, folder: Path, sourc
     ]
 
 
+def unpack(package: Package, tree: Tree, keep: Callable[[str], bool] = lambda path: True) -> None:
+    """Put those files of a package into the tree that `keep(path)` wants; nothing of it is run."""
+    data = tools.run(["dpkg-deb", "--fsys-tarfile", package.path])
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        tree.add_tar(archive, keep)
+
+
+def write_sources(sources: Sequence[Source], path: Path) -> None:
+    """Write `sources` as a file of apt's deb822 format."""
+    path.write_text("\n".join(source.stanza() for source in sources))
+
+
+def release_time(folder: Path, suite: str) -> int:
+    """Return when the fetched index of `suite` was made, in epoch seconds: the same for the same packages."""
+    stamps = [0]
+    for index in (folder / "lists").glob(f"*_dists_{suite}*_InRelease"):
+        if match := re.search(r"^Date: (.+)$", index.read_text(errors="replace"), re.MULTILINE):
+            stamps.append(int(parsedate_to_datetime(match[1]).timestamp()))
+    return max(stamps)
+
+
+def proxy_settings() -> list[str]:
+    """Return the host's apt settings for reaching mirrors, as lines of apt.conf."""
+    lines = tools.run(["apt-config", "dump"]).decode().splitlines()
+    return [line for line in lines if re.match(r"Acquire::(http|https)::(\S+::)?Proxy(::\S+)? ", line)]
+
+
+def reachable(source: Source) -> Source:
+    """Return `source` as a virtual machine can use it: a mirror on this very host becomes deb.debian.org."""
+    local = re.match(r"(file|copy|cdrom):|https?://(localhost|127\.|\[::1\])", source.uri) is not None
+    uri = "http://deb.debian.org/debian" + ("-security" if "security" in source.uri else "")
+    return replace(source, uri=uri) if local else source
+
+
 def _prepare(folder: Path, arch: str, sources: Sequence[Source]) -> list[str]:
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / "status").write_text("")
-    (folder / "debian.sources").write_text("\n".join(source.stanza() for source in sources))
+    write_sources(sources, folder / "debian.sources")
     (folder / "apt.conf").write_text(_CONF)
     places = {
         "Dir::State": folder,

@@ -11,11 +11,11 @@ from pathlib import Path
 from cloudms import paths
 from cloudms.clock import Clock, SystemClock
 from cloudms.errors import NotFound, Unsupported
-from cloudms.images import micro, tools
+from cloudms.images import debian, micro, tools
 from cloudms.images.recipe import Kitchen, Recipe
 from cloudms.images.store import ImageStore, Progress, StoredImage, file_digest, silent
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (micro.RECIPE,)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (micro.RECIPE, debian.RECIPE)}
 
 
 def build(

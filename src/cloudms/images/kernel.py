@@ -6,12 +6,15 @@ import re
 import stat
 import struct
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from cloudms.errors import Invalid
 from cloudms.images import tools
 from cloudms.images.tree import Tree
 
+_MODULES = "usr/lib/modules"
+_EARLY = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net")  # what must work before the disk can be mounted
+_INIT = Path(__file__).parent / "guest" / "boot" / "init"
 _LZ4_LEGACY = b"\x02\x21\x4c\x18"
 
 
@@ -48,7 +51,7 @@ def choose_modules(tree: Tree, release: str, wanted: Iterable[str]) -> dict[str,
 
     The value of each path (relative to the release's folder) is its dependencies in the order of loading.
     """
-    base = f"usr/lib/modules/{release}"
+    base = f"{_MODULES}/{release}"
     by_name = {_module_name(path): path for path in tree.files(f"{base}/kernel/*.ko")}
     chosen = {name for pattern in wanted for name in map(_module_name, tree.files(f"{base}/kernel/{pattern}"))}
     graph: dict[str, list[str]] = {}
@@ -65,7 +68,7 @@ def choose_modules(tree: Tree, release: str, wanted: Iterable[str]) -> dict[str,
 
 def keep_modules(tree: Tree, release: str, chosen: Mapping[str, list[str]]) -> None:
     """Remove every other module from the tree and write the indexes that modprobe reads."""
-    base = f"usr/lib/modules/{release}"
+    base = f"{_MODULES}/{release}"
     unwanted = [path for path in tree.files(f"{base}/kernel/*.ko") if path.removeprefix(f"{base}/") not in chosen]
     tree.remove(*unwanted)
     tree.write(f"{base}/modules.dep", "".join(f"{path}: {' '.join(deps)}\n" for path, deps in sorted(chosen.items())))
@@ -76,6 +79,35 @@ def keep_modules(tree: Tree, release: str, chosen: Mapping[str, list[str]]) -> N
     ]
     tree.write(f"{base}/modules.alias", "".join(aliases))
     tree.write(f"{base}/modules.softdep", "")
+
+
+def release(tree: Tree) -> str:
+    """Return the release of the kernel whose modules are in the tree ("6.1.0-31-cloud-amd64")."""
+    found = sorted(
+        {path.split("/")[3] for path in tree.nodes if path.startswith(f"{_MODULES}/") and path.count("/") > 3}
+    )
+    if len(found) != 1:
+        raise Invalid(f"one kernel is expected, the packages hold {len(found)}", hint="fetch the kernel package again")
+    return found[0]
+
+
+def write_boot_files(tree: Tree, release: str, chosen: Mapping[str, list[str]], folder: Path, busybox: bytes) -> None:
+    """Write `vmlinux` and `initrd.img` into `folder`, from the kernel and the chosen modules in the tree."""
+    (folder / "vmlinux").write_bytes(extract_vmlinux(tree.read(f"boot/vmlinuz-{release}")))
+    by_name = {_module_name(path): path for path in chosen}
+    order: list[str] = []
+    for path in (by_name[name] for name in _EARLY):
+        order += [part for part in [*reversed(chosen[path]), path] if part not in order]
+    files = {
+        "init": (stat.S_IFREG | 0o755, _INIT.read_bytes()),
+        "bin/busybox": (stat.S_IFREG | 0o755, busybox),
+        "bin/sh": (stat.S_IFLNK | 0o777, b"busybox"),
+        "mod/order": (stat.S_IFREG | 0o644, "".join(f"{PurePosixPath(path).name}\n" for path in order).encode()),
+    }
+    for path in order:
+        files[f"mod/{PurePosixPath(path).name}"] = (stat.S_IFREG | 0o644, tree.read(f"{_MODULES}/{release}/{path}"))
+    files |= dict.fromkeys(("dev", "newroot", "proc", "sys"), (stat.S_IFDIR | 493, b""))
+    (folder / "initrd.img").write_bytes(cpio(files, tree.epoch))
 
 
 def cpio(files: Mapping[str, tuple[int, bytes]], epoch: int) -> bytes:

@@ -58,13 +58,14 @@ class Recipe:
     def digest(self) -> str:
         """Return the sum of everything that decides the image except the versions of the packages."""
         said = [BUILDER, self.name, self.suite, self.login, self.cmdline, *self.packages]
-        sums = {name: hashlib.sha256(content).hexdigest() for name, content, _ in guest_files(self.name)}
+        kept = [(f"{part}/{path}", content) for part in ("boot", self.name) for path, content, _ in guest_files(part)]
+        sums = {path: hashlib.sha256(content).hexdigest() for path, content in kept}
         text = json.dumps([said, sums], sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def guest_files(name: str) -> Iterator[tuple[str, bytes, int]]:
-    """Yield (path, content, mode) of the files kept for the image `name`.
+    """Yield (path, content, mode) of the files kept for the image `name` ("boot": what all share).
 
     A file that starts with "#!" is executable: packaging may lose modes, so none is read from the disk.
     """
