@@ -13,12 +13,15 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloudms import __version__, paths
 from cloudms.errors import CloudmsError, Invalid, NotFound
 from cloudms.record import Record
 from cloudms.verb import Verb, verbs_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "cloudms.clouds": {
@@ -198,9 +201,16 @@ def _stamp() -> str:
     return "|".join(parts)
 
 
+def _file() -> Path:
+    """Return the file of the index: one per interpreter and search path, so that two installations do not fight."""
+    from zlib import crc32
+
+    return paths.cache() / f"index-{crc32('|'.join((__file__, sys.version, *sys.path)).encode()):08x}.json"
+
+
 def _cached(stamp: str) -> Index | None:
     try:
-        with (paths.cache() / "index.json").open("rb") as file:
+        with _file().open("rb") as file:
             document = json.load(file)
         return Index(**document) if document["stamp"] == stamp else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -259,11 +269,11 @@ def _fresh_nouns(entries: list[VerbEntry], reserved: set[str]) -> list[VerbEntry
 
 
 def _store(found: Index) -> None:
-    folder = paths.cache()
-    temporary = folder / f"index.{os.getpid()}.tmp"
+    file = _file()
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        paths.private(folder)
+        paths.private(file.parent)
         temporary.write_text(json.dumps(found.to_document()))
-        temporary.replace(folder / "index.json")
+        temporary.replace(file)
     except OSError:
         temporary.unlink(missing_ok=True)

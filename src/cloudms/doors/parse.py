@@ -59,7 +59,7 @@ def parse(verb: Verb, words: Sequence[str]) -> Request:
 def command_of(verb: Verb, known: Sequence[Parameter]) -> click.Command:
     """Return the click command of a verb."""
     own = [_argument(p) if p.argument else _option(p) for p in known]
-    return click.Command(
+    return _Command(
         verb.path[-1], params=[*own, *_shared(verb, known), _help()], add_help_option=False, help=verb.summary
     )
 
@@ -99,6 +99,19 @@ def _help() -> click.Option:
             raise HelpWanted
 
     return click.Option(["-h", "--help"], is_flag=True, is_eager=True, expose_value=False, callback=wanted)
+
+
+class _Command(click.Command):
+    """A command whose short options are found at once.
+
+    click looks for `-o` among the long options first, and for the nearest of them, which costs 3 ms per command.
+    """
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Return the parser."""
+        parser: Any = super().make_parser(ctx)
+        parser._long_opt.update(parser._short_opt)
+        return parser
 
 
 class _Kind(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only

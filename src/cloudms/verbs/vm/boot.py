@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -120,7 +120,7 @@ def _kept(user_data: Path | None) -> str:
     folder = paths.private(paths.home() / "user-data")
     kept = folder / hashlib.sha256(content).hexdigest()
     if not kept.exists():
-        unfinished = folder / f".{secrets.token_hex(8)}"
+        unfinished = folder / f".{os.urandom(8).hex()}"
         unfinished.touch(mode=0o600)
         unfinished.write_bytes(content)
         unfinished.replace(kept)
