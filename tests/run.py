@@ -1,0 +1,261 @@
+"""Run the parts of the test suite one after the other, whatever fails, and sum them up (called by ./test)."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import importlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudms.clouds.libvirt import host
+
+ROOT = Path(__file__).parent.parent
+CAMPAIGNS = ROOT / "tests" / "campaigns"
+PYTEST_PARTS = ("unit", "contracts", "house", "live")
+PARTS = ("lint", *PYTEST_PARTS, "smoke")
+NOTHING_COLLECTED = 5
+LIMIT_S = {"live": 5400.0}
+OTHER_LIMIT_S = 1800.0
+
+
+@dataclass
+class Tally:
+    """What came out of one part: counts, and the seconds it took."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def words(self) -> str:
+        """Return the counts as pytest words them."""
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+def say(line: str = "") -> None:
+    """Print a line at once, so that it stands before what a child prints next."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def call(argv: list[str], *, limit: float, env: dict[str, str] | None = None) -> int:
+    """Run `argv` with our output and return its exit code; after `limit` seconds it is ended and 124 returned."""
+    with subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL) as child:
+        try:
+            return child.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            say(f"{argv[0]} took more than {limit:g} s")
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=10)
+            child.kill()
+            return 124
+
+
+def lint() -> Tally:
+    """Run the formatter, the linter and the type checker."""
+    tally = Tally("lint")
+    for argv in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        say(f"$ {' '.join(argv)}")
+        good = call([sys.executable, "-m", *argv], limit=OTHER_LIMIT_S) == 0
+        tally.passed += good
+        tally.failed += not good
+    return tally
+
+
+def pytest_part(name: str, extra: list[str]) -> Tally:
+    """Run pytest on tests/`name` and count from its own report."""
+    with tempfile.TemporaryDirectory(prefix="cms-test-") as folder:
+        report = Path(folder) / "report.xml"
+        argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={report}", *extra]
+        code = call(argv, limit=LIMIT_S.get(name, OTHER_LIMIT_S))
+        tally = count(name, report)
+    if code not in (0, NOTHING_COLLECTED) and not tally.failed:
+        tally.failed = 1
+    return tally
+
+
+def count(name: str, report: Path) -> Tally:
+    """Return the counts of a JUnit report; an absent or torn one has none."""
+    tally = Tally(name)
+    try:
+        suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314  (pytest has just written it)
+    except (OSError, ET.ParseError):
+        return tally
+    for suite in suites:
+        total, failed, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
+        tally.failed += failed + errors
+        tally.skipped += skipped
+        tally.passed += total - failed - errors - skipped
+    return tally
+
+
+def campaigns() -> dict[str, tuple[str, int]]:
+    """Return each campaign's description and how often a full run does it, read without importing anything."""
+    found = {}
+    for path in sorted(CAMPAIGNS.glob("*.py")):
+        constants = {
+            target.id: node.value.value
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        if "DESCRIPTION" in constants:
+            found[path.stem] = (str(constants["DESCRIPTION"]), int(str(constants.get("SMOKE", 1))))
+    return found
+
+
+def smoke() -> Tally:
+    """Run every campaign as often as it wants to be run in a full run, each in a process of its own."""
+    tally = Tally("smoke")
+    for name, (_, times) in campaigns().items():
+        if times < 1:
+            continue
+        with tempfile.TemporaryDirectory(prefix="cms-test-") as folder:
+            figure = Path(folder) / "figure.json"
+            argv = [sys.executable, "-m", "tests.run", "campaign", name, "--times", str(times), "--figure", str(figure)]
+            call(argv, limit=OTHER_LIMIT_S)
+            passed, failed = json.loads(figure.read_text()) if figure.exists() else (0, 1)
+        tally.passed += passed
+        tally.failed += failed
+    return tally
+
+
+def campaign(name: str, times: int | None, figure: Path | None) -> int:
+    """Run one campaign in a home of its own, print its figure, and return the exit code."""
+    known = campaigns()
+    if name not in known:
+        say(f"there is no campaign {name!r}; there are: {', '.join(known) or 'none'}")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="cms-campaign-") as home:
+        for word in [word for word in os.environ if re.match("CMS_|CLOUDMESH|OS_|AWS_|AZURE_", word)]:
+            del os.environ[word]
+        os.environ.update(HOME=home, CLOUDMESH_CONFIG_DIR=f"{home}/.cloudmesh")
+        begin = time.monotonic()
+        result = importlib.import_module(f"tests.campaigns.{name}").run(known[name][1] if times is None else times)
+        seconds = time.monotonic() - begin
+    if figure:
+        figure.write_text(json.dumps([result.passed, result.failed]))
+    total = result.passed + result.failed
+    say(f"campaign {name}: {result.passed} of {total} passed in {seconds:.1f} s; {result.text}")
+    return 0 if total and not result.failed else 1
+
+
+@contextlib.contextmanager
+def daemons_as_found() -> Iterator[None]:
+    """Stop root's libvirt daemons at the end if they were started meanwhile and no machine runs under them."""
+    ours = os.geteuid() == 0 and not host.systemd_runs()
+    before = {name: host.answers(f"libvirt/{name}-sock") for name in ("libvirt", "virtlogd")}
+    try:
+        yield
+    finally:
+        if ours and not before["libvirt"] and host.answers("libvirt/libvirt-sock") and not machines_run():
+            stop(host.RUN / "libvirtd.pid")
+            if not before["virtlogd"]:
+                stop(host.RUN / "virtlogd.pid")
+
+
+def machines_run() -> bool:
+    """Tell whether root's libvirt has any machine running; True when it does not say."""
+    argv = ["virsh", "-c", host.SYSTEM_URI, "list", "--name"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return done.returncode != 0 or bool(done.stdout.strip())
+
+
+def stop(pid_file: Path) -> None:
+    """End the process that wrote `pid_file`."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+
+
+def run_parts(names: list[str], extra: list[str]) -> int:
+    """Run the named parts, print the summary, and return 0 only if something ran and all of it passed."""
+    tallies: list[Tally] = []
+    interrupted = False
+    with daemons_as_found():
+        for name in names:
+            say(f"\n== {name} ==")
+            tally, interrupted = timed(name, extra)
+            tallies.append(tally)
+            if interrupted:
+                break
+    return sum_up(tallies, interrupted=interrupted)
+
+
+def timed(name: str, extra: list[str]) -> tuple[Tally, bool]:
+    """Run one part and time it; tell also whether the person stopped it."""
+    interrupted = False
+    begin = time.monotonic()
+    try:
+        tally = lint() if name == "lint" else smoke() if name == "smoke" else pytest_part(name, extra)
+    except KeyboardInterrupt:
+        tally, interrupted = Tally(name, failed=1), True
+    tally.seconds = time.monotonic() - begin
+    return tally, interrupted
+
+
+def sum_up(tallies: list[Tally], *, interrupted: bool) -> int:
+    """Print a line per part and the closing line; return the exit code."""
+    say()
+    total = Tally("total")
+    for tally in tallies:
+        say(f"{tally.name:<10} {tally.seconds:8.1f} s   {tally.words()}")
+        total.passed += tally.passed
+        total.failed += tally.failed
+        total.skipped += tally.skipped
+        total.seconds += tally.seconds
+    say(f"{total.words()} in {total.seconds:.2f}s")
+    if interrupted:
+        return 130
+    return 0 if total.passed and not total.failed else 1
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Split the arguments into ours and, after `--`, pytest's."""
+    ours, extra = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    parser = argparse.ArgumentParser(
+        prog="./test", description="Run all parts of the test suite, or the named ones. What follows -- goes to pytest."
+    )
+    choice = parser.add_argument("part", nargs="*", help=f"{', '.join(PARTS)}, or: campaign [NAME] [--times N]")
+    choice.metavar = "PART"
+    parser.add_argument("--times", type=int, metavar="N", help="how often a campaign does it")
+    parser.add_argument("--figure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(ours)
+    if options.part[:1] != ["campaign"] and (wrong := [word for word in options.part if word not in PARTS]):
+        parser.error(f"no part is called {wrong[0]!r}; there are {', '.join(PARTS)} and campaign")
+    return options, extra
+
+
+def main(argv: list[str]) -> int:
+    """Run what `argv` names and return the exit code."""
+    options, extra = parse(argv)
+    if options.part[:1] != ["campaign"]:
+        return run_parts(options.part or list(PARTS), extra)
+    if len(options.part) > 1:
+        with daemons_as_found():
+            return max(campaign(name, options.times, options.figure) for name in options.part[1:])
+    for name, (description, times) in campaigns().items():
+        say(f"{name:<16} {description} (a full run does it {times} times)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
