@@ -233,9 +233,13 @@ def _provide_image(work: Work, cloud: Cloud, image: str) -> None:
     """Build an image that cloudms knows how to build when a cloud of this machine lacks it."""
     if not isinstance(cloud, ImageStore) or cloud.simulated:
         return
-    from cloudms.images import build, store
+    from cloudms.images.store import ImageStore as Images
 
-    if image in build.RECIPES and store.find(image) is None:
+    if Images().find(image) is not None:
+        return
+    from cloudms.images import build
+
+    if image in build.RECIPES:
         build.build(image, progress=lambda _done, _total, text: work.report(text))
 
 
