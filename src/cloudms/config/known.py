@@ -1,0 +1,130 @@
+"""What the ancestors' files may say: kinds of clouds, sections and keys, for warnings with the nearest known name."""
+
+from __future__ import annotations
+
+from cloudms.config.tree import is_entry_credential
+
+KINDS = ("libvirt", "fake", "aws", "azure", "openstack", "libcloud", "condor")
+"""The kinds of clouds this house has a word for; which of them can be opened is the registry's business."""
+
+KIND_ALIASES = {"ec2": "aws", "awslibcloud": "aws", "kvm": "libvirt", "qemu": "libvirt", "htcondor": "condor"}
+
+ROOT = ("cloudmesh", "meta")
+
+SECTIONS = (
+    "version", "profile", "security", "default", "cloud", "clouds", "compute", "provider", "storage", "volume",
+    "database", "data", "registry", "cluster", "active", "location", "hpc", "github", "comet", "keys", "portal",
+    "system", "logging", "alias", "name", "refresh", "ttl", "credentials", "inventory", "launcher", "mongodb",
+)  # fmt: skip
+
+UNUSED = ("storage", "volume", "database", "data", "registry", "cluster", "hpc", "comet", "portal", "launcher")
+"""Sections that are kept and not used."""
+
+PROFILE = ("firstname", "lastname", "email", "user", "username", "github", "publickey", "name", "path")
+
+SECURITY = ("encryption", "publickey", "privatekey", "secpath", "secrets", "exceptions")
+
+CM = (
+    "active", "heading", "host", "label", "kind", "version", "service", "name", "type", "status", "driver",
+)  # fmt: skip
+
+ENTRY = (
+    "cm", "default", "credentials", "options", "kind", "active", "location", "image", "size", "flavor",
+    "cm_heading", "cm_host", "cm_label", "cm_type", "cm_type_version", "cm_openrc", "cm_service_url_type",
+)  # fmt: skip
+
+VM_DEFAULT = (
+    "image", "flavor", "size", "location", "region", "username", "login", "network", "key", "keypair", "secgroup",
+    "security_group", "disk", "cpu", "mem", "cloudinit", "user_data", "ttl", "ports",
+)  # fmt: skip
+"""Defaults of a VM; under `cloudmesh.default` they fill in for clouds of the file that do not say it themselves."""
+
+DEFAULT = (
+    *VM_DEFAULT, "group", "resource_group", "storage_account", "subnet", "blob_container", "path", "os", "version",
+    "AZURE_VM_IP_CONFIG", "AZURE_VM_NIC", "AZURE_VM_DISK_NAME", "AZURE_VM_USER", "AZURE_VM_PASSWORD", "AZURE_VM_NAME",
+    "queue", "experiment_dir", "prefix",
+)  # fmt: skip
+
+GLOBAL_DEFAULT = (
+    *VM_DEFAULT, "group", "experiment", "cloud", "cluster", "trace", "debug", "timer", "name", "refresh", "vm",
+)  # fmt: skip
+
+OPTIONS = {
+    "libvirt": ("uri", "pool", "pool_path", "network", "bridge", "machine", "arch", "cpu", "firmware", "domain_type"),
+    "aws": ("profile", "endpoint"),
+    "openstack": ("cloud", "endpoint"),
+    "azure": ("endpoint", "subscription"),
+    "libcloud": ("provider", "driver"),
+    "condor": ("pool", "schedd"),
+}
+"""Keys a cloud's entry may have beside the sections, by kind."""
+
+CREDENTIALS = {
+    "aws": (
+        "EC2_ACCESS_ID", "EC2_ACCESS_KEY", "EC2_SECRET_KEY", "EC2_URL", "EC2_SECURITY_GROUP",
+        "EC2_PRIVATE_KEY_FILE_PATH", "EC2_PRIVATE_KEY_FILE_NAME", "EC2_PRIVATE_KEY", "EC2_CERT", "EC2_USER_ID",
+        "NOVA_CERT", "EUCALYPTUS_CERT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+        "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "region", "region_name", "keyname", "userid", "profile",
+    ),
+    "openstack": (
+        "auth", "username", "password", "auth_url", "project_id", "project_name", "user_domain_name",
+        "project_domain_name", "user_domain_id", "project_domain_id", "application_credential_id",
+        "application_credential_secret", "auth_type", "region_name", "interface", "identity_api_version", "key_path",
+        "cloud", "cacert", "verify", "OS_AUTH_URL", "OS_AUTH_TYPE", "OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME",
+        "OS_PROJECT_ID", "OS_TENANT_NAME", "OS_TENANT_ID", "OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_DOMAIN_ID",
+        "OS_USER_DOMAIN_NAME", "OS_USER_DOMAIN_ID", "OS_IDENTITY_API_VERSION", "OS_INTERFACE", "OS_REGION_NAME",
+        "OS_VERSION", "OS_KEY_PATH", "OS_CACERT", "OS_IMAGE_API_VERSION", "OS_VOLUME_API_VERSION", "OS_CLOUD",
+        "OS_APPLICATION_CREDENTIAL_ID", "OS_APPLICATION_CREDENTIAL_SECRET", "OS_TOKEN",
+    ),
+    "azure": (
+        "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_APPLICATION_ID", "AZURE_SECRET_KEY", "AZURE_REGION",
+        "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_MANAGEMENT_CERT_PATH", "managementcertfile",
+        "servicecertfile", "subscriptionid", "thumbprint",
+    ),
+}  # fmt: skip
+"""Credentials by kind; those of kinds that are not here are not checked."""
+
+REQUIRED = {
+    "aws": (
+        "EC2_ACCESS_ID", "EC2_ACCESS_KEY", "EC2_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+        "AWS_PROFILE", "profile",
+    ),
+    "openstack": (
+        "username", "password", "OS_USERNAME", "OS_PASSWORD", "application_credential_id",
+        "application_credential_secret", "OS_APPLICATION_CREDENTIAL_ID", "OS_APPLICATION_CREDENTIAL_SECRET", "cloud",
+        "OS_CLOUD", "OS_TOKEN",
+    ),
+    "azure": (
+        "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_APPLICATION_ID", "AZURE_SECRET_KEY", "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_SECRET", "subscriptionid", "managementcertfile",
+    ),
+    "google": ("client_email", "project", "path_to_json_file"),
+}  # fmt: skip
+"""Of these, what a cloud's file mentions must be set somewhere; when all of it is unset, the cloud is."""
+
+WORDS = tuple(dict.fromkeys((*ROOT, *SECTIONS, *PROFILE, *SECURITY, *CM, *ENTRY, *DEFAULT)))
+"""Every key above the credentials, for the hint of a line that is not YAML."""
+
+_BY_PREFIX = {"EC2": "aws", "AWS": "aws", "OS": "openstack", "AZURE": "azure", "GOOGLE": "google", "OCI": "oracle"}
+_BY_KEY = {
+    "auth": "openstack", "auth_url": "openstack", "subscriptionid": "azure", "path_to_json_file": "google",
+    "compartment_id": "oracle",
+}  # fmt: skip
+
+
+def kind_of(said: str, name: str, credentials: list[str]) -> str:
+    """Return the kind of a cloud: what its file `said`, else by its credentials, else by its name, else empty.
+
+    The 2017 file says nothing, and cm4 said `vm` or TBD for every OpenStack.
+    """
+    said = said.strip().lower()
+    if said and said not in ("vm", "tbd"):
+        return KIND_ALIASES.get(said, said)
+    for key in credentials:
+        prefix = key.partition("_")[0]
+        by_prefix = _BY_PREFIX.get(prefix) if is_entry_credential(key) else None
+        if found := by_prefix or _BY_KEY.get(key):
+            return found
+    words = [name.lower(), name.lower().partition("-")[0], name.lower().partition("_")[0]]
+    named = [KIND_ALIASES.get(word, word) for word in words]
+    return next((word for word in named if word in KINDS), "libvirt" if name == "local" else "")
