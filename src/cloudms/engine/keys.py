@@ -60,7 +60,7 @@ def ensure_own(ctx: Context) -> Key:
         private = folder / OWN
         if not private.exists():
             generate(private, comment=OWN)
-        key = from_public(OWN, private.with_suffix(".pub").read_text(), str(private), ctx.clock.now())
+        key = from_public(OWN, Path(f"{private}.pub").read_text(), str(private), ctx.clock.now())
         ctx.catalog.put("key", {key.key: key.to_document()})
     return key
 
@@ -70,7 +70,7 @@ def generate(private: Path, *, comment: str) -> None:
     import subprocess
 
     unfinished = private.with_name(f".{private.name}.new")
-    for leftover in (unfinished, unfinished.with_suffix(".new.pub"), Path(f"{unfinished}.pub")):
+    for leftover in (unfinished, Path(f"{unfinished}.pub")):
         leftover.unlink(missing_ok=True)
     words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(unfinished)]
     try:
@@ -81,7 +81,7 @@ def generate(private: Path, *, comment: str) -> None:
         raise Invalid(
             f"ssh-keygen failed: {done.stderr.strip().splitlines()[-1]}", hint=f"is {private.parent} writable?"
         )
-    Path(f"{unfinished}.pub").replace(private.with_suffix(".pub"))
+    Path(f"{unfinished}.pub").replace(Path(f"{private}.pub"))
     unfinished.replace(private)
 
 

@@ -1,0 +1,239 @@
+"""Public SSH keys: those a new VM lets in, and their copies on the clouds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cloudms import names, paths
+from cloudms.clouds.base import Keys, require
+from cloudms.context import Context
+from cloudms.engine import Listing, Plan, Work, action
+from cloudms.engine import keys as engine
+from cloudms.engine.browse import browse, one
+from cloudms.engine.refresh import event
+from cloudms.errors import Conflict, Exists, Invalid, NotFound
+from cloudms.model import Key, Noun, Step
+from cloudms.verb import LOCAL, Doc, File, Names, verb
+from cloudms.verbs.vm.look import Cached, Refresh
+
+KeyName = Annotated[str, Doc("name of the key"), Names("key")]
+OnCloud = Annotated[str | None, Doc("cloud to keep a copy on"), Names("cloud")]
+_USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+
+@verb("key", "list", columns=(*Key.columns, "created"), example="cms key list --cloud fake")
+def list_(
+    ctx: Context,
+    *,
+    cloud: Annotated[str | None, Doc("show the keys that this cloud keeps, too"), Names("cloud")] = None,
+    cached: Cached = False,
+    refresh: Refresh = False,
+) -> Listing:
+    """List the keys that VMs can be booted with, and those of a cloud."""
+    own = tuple(_own(ctx))
+    if not cloud:
+        return Listing(items=own)
+    listing = browse(ctx, "key", _keys_of, cloud=cloud, role=Keys, cached=cached, refresh=refresh)
+    return listing.with_(items=own + tuple(item for item in listing.items if item.cloud))
+
+
+def _own(ctx: Context) -> list[Key]:
+    """Return the keys of the catalog that belong to no cloud."""
+    return [Key.from_document(row.document) for row in ctx.catalog.find("key") if not row.document["cloud"]]
+
+
+def _keys_of(opened: Keys) -> list[Key]:
+    return list(opened.list_keys())
+
+
+@verb("key", "get", example="cms key get cloudms > cloudms.pub")
+def get(
+    ctx: Context,
+    name: KeyName,
+    *,
+    cloud: Annotated[str | None, Doc("show the copy that this cloud keeps"), Names("cloud")] = None,
+) -> str:
+    """Print a public key as one line of OpenSSH's format."""
+    if not cloud:
+        return engine.find(ctx, name).public
+    found = one(ctx, "key", name, _keys_of, cloud=cloud, role=Keys)
+    public = found.public if isinstance(found, Key) else ""
+    if not public:
+        raise NotFound(
+            f"cloud '{cloud}' does not show the public key of '{name}'", hint=f"cms key list --cloud {cloud}"
+        )
+    return public
+
+
+@verb("key", "create", changes=True, doors=LOCAL, columns=Key.columns, example="cms key create work")
+def create(ctx: Context, name: KeyName, *, cloud: OnCloud = None) -> Plan:
+    """Make an ed25519 key pair; its private half stays on this machine, readable by you alone."""
+    names.valid(name)
+    if ctx.catalog.get("key", f"/{name}") is not None:
+        raise Exists(f"there is a key '{name}' already", hint=f"cms key get {name} shows it, or choose another name")
+    if _private(name).exists():
+        raise Exists(
+            f"{_private(name)} exists already",
+            hint=f"cms key add {name} {_private(name)}.pub takes it in, or choose another name",
+        )
+    _check_cloud(ctx, cloud)
+    return Plan(verb="key create", summary=f"make the key {name}", steps=_steps("key.create", name, cloud))
+
+
+@action("key.create")
+def _create(work: Work) -> Noun:
+    """Make the pair, unless an earlier attempt has, and take it in."""
+    name = work.step.target
+    private = paths.private(paths.keys()) / name
+    if not private.exists():
+        work.report("making the key pair")
+        engine.generate(private, comment=name)
+    public = private.with_name(f"{name}.pub").read_text()
+    return _take_in(work, engine.from_public(name, public, str(private), work.ctx.clock.now()), "made")
+
+
+@verb("key", "add", changes=True, columns=Key.columns, example="cms key add laptop ~/.ssh/id_ed25519.pub")
+def add(
+    ctx: Context,
+    name: KeyName,
+    file: Annotated[Path | None, Doc("public key file; the usual one of ~/.ssh otherwise"), File()] = None,
+    *,
+    cloud: OnCloud = None,
+) -> Plan:
+    """Take a public key in, so that VMs can be booted with it; with --cloud, put it there, too."""
+    names.valid(name)
+    known = ctx.catalog.get("key", f"/{name}")
+    if known is not None and file is None and cloud:
+        key = Key.from_document(known.document)
+    else:
+        key = engine.from_public(name, _read(file or _usual(ctx)))
+        if known is not None and known.document["fingerprint"] != key.fingerprint:
+            raise Exists(
+                f"there is another key '{name}' already", hint=f"cms key delete {name}, or choose another name"
+            )
+    _check_cloud(ctx, cloud)
+    return Plan(
+        verb="key add",
+        summary=f"take in the key {name} ({key.fingerprint})",
+        steps=_steps("key.add", name, cloud, public=key.public),
+    )
+
+
+@action("key.add")
+def _add(work: Work) -> Noun:
+    name = work.step.target
+    stored = work.ctx.catalog.get("key", f"/{name}")
+    if stored is not None:
+        return _take_in(work, Key.from_document(stored.document), "kept")
+    key = engine.from_public(name, work.step.params["public"], created=work.ctx.clock.now())
+    private = _private(name)
+    public = private.with_name(f"{name}.pub")
+    ours = private.exists() and public.exists() and engine.from_public(name, public.read_text()).public == key.public
+    return _take_in(work, key.with_(private_path=str(private) if ours else ""), "added")
+
+
+def _take_in(work: Work, key: Key, text: str) -> Key:
+    """Keep a key in the catalog, and on the cloud of the step when it has one."""
+    ctx, cloud = work.ctx, work.step.cloud
+    ctx.catalog.put(
+        "key", {key.key: key.to_document()}, events=[event(ctx, work.step.action, key, text, work.operation)]
+    )
+    if not cloud:
+        return key
+    work.report(f"putting it on {cloud}")
+    copy: Key = ctx.cloud(cloud).add_key(key.name, key.public)  # type: ignore[attr-defined]
+    copy = copy.with_(fetched=ctx.clock.now())
+    events = [event(ctx, work.step.action, copy, f"put on {cloud}", work.operation)]
+    ctx.catalog.put("key", {copy.key: copy.to_document()}, events=events)
+    return copy
+
+
+@verb("key", "delete", changes=True, doors=LOCAL, columns=("name", "cloud"), example="cms key delete work --yes")
+def delete(
+    ctx: Context,
+    name: KeyName,
+    *,
+    cloud: Annotated[str | None, Doc("delete only the copy that this cloud keeps"), Names("cloud")] = None,
+) -> Plan:
+    """Forget a key; the private half goes, too, when cloudms made it.
+
+    Copies on clouds stay until they are deleted with --cloud. A key that VMs are reached with is refused.
+    """
+    if cloud:
+        _check_cloud(ctx, cloud)
+        key = one(ctx, "key", name, _keys_of, cloud=cloud, role=Keys)
+        where, question = f"from {cloud}", f"Delete the key {name} of {cloud}?"
+        return _deletion(_steps("key.delete", key.name, cloud), f"delete the key {name} {where}", question)
+    key = engine.find(ctx, name)
+    _check_unused(ctx, key)
+    made = _made_here(key)
+    question = f"Delete the key {name}{' with its private half, for good' if made else ''}?"
+    return _deletion(_steps("key.delete", name, None), f"delete the key {name}", question)
+
+
+def _deletion(steps: tuple[Step, ...], summary: str, question: str) -> Plan:
+    return Plan(verb="key delete", summary=summary, steps=steps, question=question)
+
+
+def _check_unused(ctx: Context, key: Key) -> None:
+    """Refuse to delete the private half that leads into VMs. Raises: Conflict."""
+    users = [
+        str(row.document["name"])
+        for row in (ctx.catalog.find("vm") if _made_here(key) else ())
+        if row.document["ssh_key"] == key.private_path
+    ]
+    if users:
+        raise Conflict(f"the key '{key.name}' is the way into {names.compress(users)}", hint="delete these VMs first")
+
+
+@action("key.delete")
+def _delete(work: Work) -> Noun:
+    ctx, name, cloud = work.ctx, work.step.target, work.step.cloud
+    if cloud:
+        ctx.cloud(cloud).delete_key(name)  # type: ignore[attr-defined]
+    stored = ctx.catalog.get("key", f"{cloud}/{name}")
+    gone = Key.from_document(stored.document) if stored else Key(name=name, cloud=cloud)
+    if _made_here(gone):
+        for file in (Path(gone.private_path), Path(f"{gone.private_path}.pub")):
+            file.unlink(missing_ok=True)
+    ctx.catalog.delete("key", [f"{cloud}/{name}"], events=[event(ctx, "key.delete", gone, "deleted", work.operation)])
+    return gone
+
+
+def _private(name: str) -> Path:
+    return paths.keys() / name
+
+
+def _made_here(key: Key) -> bool:
+    """Whether cloudms made the key pair: its private half stands in the folder of keys."""
+    return bool(key.private_path) and not key.cloud and Path(key.private_path).parent == paths.keys()
+
+
+def _steps(name: str, key: str, cloud: str | None, **params: str) -> tuple[Step, ...]:
+    return (Step(action=name, cloud=cloud or "", target=key, params=params),)
+
+
+def _check_cloud(ctx: Context, cloud: str | None) -> None:
+    """Refuse a cloud that keeps no keys. Raises: NotFound, Unsupported."""
+    if cloud:
+        require(ctx.cloud(cloud), Keys)
+
+
+def _usual(ctx: Context) -> Path:
+    """Return the person's usual public key file. Raises: NotFound."""
+    places = [str(ctx.config.get("profile.publickey") or "")] + [f"~/.ssh/{name}.pub" for name in _USUAL]
+    found = [file for place in places if place and (file := Path(place).expanduser()).is_file()]
+    if not found:
+        raise NotFound("there is no public key in ~/.ssh", hint="name the file, or let cms key create NAME make one")
+    return found[0]
+
+
+def _read(file: Path) -> str:
+    """Return the text of a public key file. Raises: Invalid."""
+    try:
+        with file.expanduser().open(encoding="utf-8") as stream:
+            return stream.read(64 * 1024)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise Invalid(f"cannot read {file}: {reason}", hint="name a .pub file of OpenSSH's format") from None
