@@ -62,4 +62,4 @@ def timed(*words: str) -> float:
 
 def moment(longest: float) -> float:
     """Return a random moment within a command that takes about `longest` seconds."""
-    return random.uniform(0.02, longest)  # noqa: S311 (no secret)
+    return random.uniform(0.02, longest)
