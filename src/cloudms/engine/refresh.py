@@ -16,7 +16,7 @@ from cloudms.context import Context
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
 from cloudms.errors import CloudmsError, NotFound, Unsupported
-from cloudms.model import Noun, Vm, VmState, nouns
+from cloudms.model import Noun, Vm, VmState, Volume, nouns
 
 _FRESH = 60.0
 """Seconds during which a VM that was just asked for may be absent from its cloud's list."""
@@ -122,8 +122,10 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
     known = _known(ctx, cloud.name) if kind == "vm" else {}
     fetched = ctx.clock.now()
     page: dict[str, dict[str, Any]] = {}
+    tokens = _tokens(ctx, cloud.name) if kind == "volume" else {}
     for noun in fetch(cloud):
         noun = merged(known.get(noun.key), noun, fetched) if isinstance(noun, Vm) else noun.with_(fetched=fetched)
+        noun = noun.with_(token=noun.token or tokens.get(noun.id, "")) if isinstance(noun, Volume) else noun
         page[noun.key] = noun.to_document()
         if len(page) >= 500:
             ctx.catalog.absorb(generation, page)
@@ -135,6 +137,11 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
             _absent(ctx, cloud, row)
     elif kind == "volume":
         ctx.catalog.delete(kind, [row.key for row in unseen if not _just_asked(row.document, fetched)])
+
+
+def _tokens(ctx: Context, cloud: str) -> dict[str, str]:
+    """Return the creation token of every known volume by its id, for clouds whose lists leave it out."""
+    return {row.document["id"]: row.document["token"] for row in ctx.catalog.find("volume", cloud=cloud)}
 
 
 def _just_asked(document: Mapping[str, Any], now: float) -> bool:
