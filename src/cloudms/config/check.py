@@ -13,7 +13,7 @@ from cloudms.config.finding import Finding
 from cloudms.config.known import UNUSED
 from cloudms.config.reader import Document
 from cloudms.config.substitute import Substitution
-from cloudms.config.tree import Path, is_clear, is_placeholder, is_secret, is_secret_name, is_unset, leaves
+from cloudms.config.tree import Path, elsewhere, is_clear, is_placeholder, is_secret, is_secret_name, is_unset, leaves
 from cloudms.errors import CloudmsError, ConfigError
 from cloudms.names import nearest, unreserved
 
@@ -127,7 +127,7 @@ class _Looks:
                     path,
                     "warning",
                     f"{'.'.join(path)} is a secret in clear",
-                    f"keep it elsewhere: {path[-1]}: env:NAME, file:PATH or keyring:SERVICE/USER",
+                    elsewhere(path),
                 )
         for name, _ in self._document.files:
             mode = stat.S_IMODE(FilePath(name).stat().st_mode)

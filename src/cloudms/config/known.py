@@ -15,6 +15,7 @@ SECTIONS = (
     "version", "profile", "security", "default", "cloud", "clouds", "compute", "provider", "storage", "volume",
     "database", "data", "registry", "cluster", "active", "location", "hpc", "github", "comet", "keys", "portal",
     "system", "logging", "alias", "name", "refresh", "ttl", "credentials", "inventory", "launcher", "mongodb",
+    "catalog",
 )  # fmt: skip
 
 UNUSED = ("storage", "volume", "database", "data", "registry", "cluster", "hpc", "comet", "portal", "launcher")
@@ -35,7 +36,7 @@ ENTRY = (
 
 VM_DEFAULT = (
     "image", "flavor", "size", "location", "region", "username", "login", "network", "key", "keypair", "secgroup",
-    "security_group", "disk", "cpu", "mem", "cloudinit", "user_data", "ttl", "ports",
+    "security_group", "disk", "cpu", "mem", "cloudinit", "user_data", "ttl", "wait", "ports", "name",
 )  # fmt: skip
 """Defaults of a VM; under `cloudmesh.default` they fill in for clouds of the file that do not say it themselves."""
 
@@ -46,18 +47,22 @@ DEFAULT = (
 )  # fmt: skip
 
 GLOBAL_DEFAULT = (
-    *VM_DEFAULT, "group", "experiment", "cloud", "cluster", "trace", "debug", "timer", "name", "refresh", "vm",
+    *VM_DEFAULT, "group", "experiment", "cloud", "cluster", "trace", "debug", "timer", "refresh", "vm",
 )  # fmt: skip
 
+EVERY_OPTION = ("calls_per_second",)
+
 OPTIONS = {
-    "libvirt": ("uri", "pool", "pool_path", "network", "bridge", "machine", "arch", "cpu", "firmware", "domain_type"),
+    "libvirt": (
+        "uri", "pool", "pool_path", "network", "bridge", "machine", "arch", "cpu", "firmware", "domain_type", "flavors",
+    ),
     "aws": ("profile", "endpoint"),
     "openstack": ("cloud", "endpoint"),
     "azure": ("endpoint", "subscription"),
     "libcloud": ("provider", "driver"),
     "condor": ("pool", "schedd"),
-}
-"""Keys a cloud's entry may have beside the sections, by kind."""
+}  # fmt: skip
+"""Keys a cloud's entry may have beside the sections, by kind; those of EVERY_OPTION in any."""
 
 CREDENTIALS = {
     "aws": (

@@ -41,10 +41,10 @@ def _in_cloud(entry: dict[str, Any], path: Path) -> Iterator[tuple[Path, Collect
     said = about.get("kind") if isinstance(about, dict) else entry.get("cm_type", entry.get("kind"))
     kind = known.kind_of(str(said or ""), path[-1] if path else "", keys)
     if path[1:]:
-        words = (*known.ENTRY, *known.OPTIONS.get(kind, ()))
+        words = (*known.ENTRY, *known.EVERY_OPTION, *known.OPTIONS.get(kind, ()))
         beside = {key for key in entry if is_entry_credential(key)}
         for key, guesses in _unknown(entry, path, (*words, *beside)):
-            if kind in known.OPTIONS or nearest(key[-1], known.ENTRY):
+            if kind in known.OPTIONS or not kind:  # other kinds have options of their own
                 yield key, guesses
     yield from _unknown(about, (*path, "cm"), known.CM)
     if kind in known.OPTIONS:

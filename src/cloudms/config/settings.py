@@ -23,7 +23,9 @@ BUILT_IN: dict[str, Value] = {
 SHORT = {"cloud": "default.cloud", "group": "default.group", "experiment": "default.experiment", "vm": "default.vm"}
 """Variables of the ancestors' `cms set` by the keys they stand for here."""
 
-PER_CLOUD = ("image", "flavor", "size", "location", "login", "username", "network", "key", "keypair", "secgroup")
+PER_CLOUD = (
+    "image", "flavor", "size", "location", "login", "username", "network", "key", "keypair", "secgroup", "ttl", "wait",
+)  # fmt: skip
 """Words that, said alone, mean the default of a cloud."""
 
 _KEY = r"[A-Za-z][A-Za-z0-9_.-]{0,199}"

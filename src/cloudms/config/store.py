@@ -19,7 +19,7 @@ from cloudms.config.secret import UNSET, Secret
 from cloudms.config.settings import BUILT_IN, PER_CLOUD, SHORT, Settings, Value, environment_name
 from cloudms.config.substitute import Substitution
 from cloudms.config.tree import Path as Keys
-from cloudms.config.tree import Tree, at, hydrate, is_clear, is_unset, locate
+from cloudms.config.tree import Tree, at, elsewhere, hydrate, is_clear, is_unset, locate
 from cloudms.errors import ConfigError, Invalid, NotFound
 from cloudms.names import nearest
 
@@ -288,8 +288,8 @@ class Config:
     def _warned(self, path: Path, keys: Keys, value: object) -> list[Finding]:
         found = [finding for finding in self.warnings if finding.message.startswith(f"the key '{keys[-1]}' in ")]
         if is_clear(keys, value):
-            hint = f"keep it elsewhere: cms config set {'.'.join(keys[1:])} env:NAME (or file:PATH)"
-            found.append(Finding(level="warning", message="a secret now stands in clear", hint=hint, file=str(path)))
+            message = f"{'.'.join(keys)} is a secret and now stands in clear"
+            found.append(Finding(level="warning", message=message, hint=elsewhere(keys), file=str(path)))
         return found
 
     def masked(self) -> dict[str, Any]:

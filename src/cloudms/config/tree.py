@@ -130,6 +130,13 @@ def is_clear(path: Path, value: object) -> bool:
     return secret and not isinstance(value, bool) and not is_unset(value) and not is_reference(value)
 
 
+def elsewhere(path: Path) -> str:
+    """Return the hint that says how to keep the secret at `path` out of the file."""
+    if is_secret(path, ""):
+        return f"keep it elsewhere: {path[-1]}: env:NAME, file:PATH or keyring:SERVICE/USER"
+    return f"keep it in the environment: {path[-1]}: ${{NAME}}"
+
+
 def mask(value: Any, path: Path = ()) -> Any:
     """Return `value` with a mark in the place of every secret leaf: what may be cached."""
     if isinstance(value, dict):

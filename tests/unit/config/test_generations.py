@@ -11,7 +11,7 @@ import pytest
 
 from cloudms.config import Config
 
-CASES = Path(__file__).parent.parent / "cases" / "config"
+CASES = Path(__file__).parents[2] / "cases" / "config"
 GENERATIONS = sorted(folder.name for folder in CASES.iterdir() if folder.is_dir())
 
 

@@ -12,7 +12,7 @@ import pytest
 from cloudms.config import Config
 from cloudms.errors import ConfigError
 
-CASES = json.loads((Path(__file__).parent.parent / "cases/config-broken/cases.json").read_text(encoding="utf-8"))
+CASES = json.loads((Path(__file__).parents[2] / "cases/config-broken/cases.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

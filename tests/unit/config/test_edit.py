@@ -16,7 +16,7 @@ import pytest
 from cloudms.config import Config
 from cloudms.errors import CloudmsError, ConfigError, Denied
 
-CASES = json.loads((Path(__file__).parent.parent / "cases/config-edit/cases.json").read_text(encoding="utf-8"))
+CASES = json.loads((Path(__file__).parents[2] / "cases/config-edit/cases.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -136,3 +136,35 @@ def test_killed_at_any_moment_the_file_is_whole(file: Path) -> None:
         assert abs(len(text) - size) < 10
     Config().set("default.cloud", "last")
     assert file.read_text().endswith("cloud: last # keep\n")
+
+
+def test_a_password_in_an_address_is_kept_in_a_variable(file: Path) -> None:
+    found = Config().set("cloud.lab.uri", "qemu+ssh://root:pw@host/system")
+    assert "keep it in the environment: uri: ${NAME}" in [finding.hint for finding in found]
+    config = Config(environ={"PLACE": "qemu+ssh://root:pw@host/system"})
+    config.set("cloud.lab.uri", "${PLACE}")
+    assert config.cloud("lab").option("uri") == "qemu+ssh://root:pw@host/system"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            b"\xef\xbb\xbfcloudmesh:\n  default:\n    cloud: x\n",
+            b"\xef\xbb\xbfcloudmesh:\n  default:\n    cloud: new\n",
+        ),
+        (b"cloudmesh:\r  default:\r    cloud: x\r", b"cloudmesh:\r  default:\r    cloud: new\r"),
+        (b"---\ncloudmesh:\n  default:\n    cloud: x\n...\n", b"---\ncloudmesh:\n  default:\n    cloud: new\n...\n"),
+        (b"cloudmesh:\n  default:\n    cloud: a\n      b\n", b"cloudmesh:\n  default:\n    cloud: new\n"),
+        (b'{"cloudmesh": {"default": {"cloud": "x"}}}', b'{"cloudmesh": {"default": {"cloud": "new"}}}'),
+        (
+            b"cloudmesh:\n  default:\n    x:\n    - a\n\n# end\n",
+            b"cloudmesh:\n  default:\n    x:\n    - a\n    cloud: new\n\n# end\n",
+        ),
+    ],
+)
+def test_odd_files(before: bytes, after: bytes, file: Path) -> None:
+    file.write_bytes(before)
+    Config().set("default.cloud", "new")
+    assert file.read_bytes() == after
+    assert Config().get("default.cloud") == "new"
