@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cloudms import __version__, paths
-from cloudms.errors import CloudmsError, Invalid, NotFound
+from cloudms.errors import CloudmsError, Invalid, NotFound, Unsupported
 from cloudms.record import Record
 from cloudms.verb import Verb, verbs_of
 
@@ -141,7 +141,7 @@ def canonical(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def load(family: str, name: str) -> type[Any]:
-    """Import the class of a family member. Raises: NotFound with the known names; CloudmsError when it is broken."""
+    """Import the class of a family member. Raises: NotFound with the known names; Unsupported when it is broken."""
     members = index().families[family]
     if name not in members:
         from cloudms.names import nearest
@@ -153,7 +153,12 @@ def load(family: str, name: str) -> type[Any]:
             hint=f"did you mean '{close}'" if close else f"known kinds: {', '.join(sorted(members))}",
         )
     module, _, attribute = members[name].partition(":")
-    found: type[Any] = getattr(import_module(module), attribute)
+    try:
+        found: type[Any] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise Unsupported(
+            f"'{name}' ({module}) cannot be loaded: {error}", hint="cms doctor names what is broken"
+        ) from error
     return found
 
 
