@@ -288,6 +288,10 @@ def test_find_wants_every_label(catalog: Catalog) -> None:
         ("0_1", ["c"]),
         ("_", ["c"]),
         ("*", []),
+        ("?", []),
+        ("[a-z]", ["d"]),
+        ("]", ["d"]),
+        ("after-zero", ["c"]),
         ("'", ["c"]),
         ('"', ["c"]),
         ("STRASSE", ["d"]),
@@ -304,11 +308,18 @@ def test_every_word_occurs_whatever_its_case(catalog: Catalog, text: str, found:
     documents: dict[str, dict[str, Any]] = {
         "a": {"name": "Ubuntu-22.04-Jammy", "id": "ami-0a", "raw": {"secret": "hidden"}},
         "b": {"name": "ubuntu server", "id": "ami-0b", "description": "server-2023"},
-        "c": {"name": "100% 0_1 'quoted\""},
-        "d": {"name": "Große Straße", "os": "École", "public_ips": ["198.51.100.1", "192.0.2.7"]},
+        "c": {"name": "100% 0_1 'quoted\"\0after-zero"},
+        "d": {"name": "Große Straße", "os": "École [a-z]", "public_ips": ["198.51.100.1", "192.0.2.7"]},
     }
     catalog.put("image", documents)
     assert keys(catalog, "image", text=text) == found
+
+
+def test_a_search_has_an_end(catalog: Catalog) -> None:
+    catalog.put("vm", {"a": {"name": "x" * 2000}})
+    assert keys(catalog, text="x" * 1000) == ["a"]
+    with pytest.raises(Invalid):
+        catalog.find("vm", text="x" * 1001)
 
 
 def test_conditions_are_joined(catalog: Catalog) -> None:

@@ -24,6 +24,7 @@ SEARCHED = (
 Row = tuple[str, str, str, "float | None", str, str, str]
 """cloud, name, region, fetched, labels, search, body."""
 
+_LONGEST = 1000
 _encode = JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 
 
@@ -89,12 +90,18 @@ def label_terms(labels: Mapping[str, str] | None) -> list[str]:
 
 def search_text(values: Mapping[str, Any]) -> str:
     """Return what `find(text=…)` looks through: a line for each searched field, without case."""
-    return "\n".join(_lines(values[name] for name in SEARCHED if values.get(name))).casefold()
+    lines = "\n".join(_lines(values[name] for name in SEARCHED if values.get(name)))
+    return lines.replace("\0", "\n").casefold()  # to SQLite, text ends at a zero
 
 
 def search_terms(text: str) -> list[str]:
-    """Return the words that must all occur in a row's search text."""
-    return text.casefold().split()
+    """Return the words that must all occur in a row's search text, the longest, which most rows lack, first.
+
+    Raises Invalid when `text` is longer than 1000 characters.
+    """
+    if len(text) > _LONGEST:
+        raise Invalid(f"a search of {len(text)} characters is too long", hint=f"use at most {_LONGEST}")
+    return sorted(text.casefold().split(), key=len, reverse=True)
 
 
 def _lines(values: Iterable[Any]) -> list[str]:

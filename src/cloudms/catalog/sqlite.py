@@ -18,6 +18,7 @@ from cloudms.catalog.sqlite_rows import SELECT, identity, number, stored, tell
 from cloudms.clock import Clock, SystemClock
 from cloudms.errors import Timeout
 
+_LITERAL = {ord(sign): f"[{sign}]" for sign in "*?["}  # GLOB finds text faster than instr() does
 _AGAIN = "ask again; one call holds the lock only while it writes"
 _NEXT_CLOUD = "SELECT min(cloud) FROM document WHERE kind = ? AND cloud > ?"
 _COUNTER = "SELECT coalesce((SELECT value FROM counter WHERE name = ?), 0)"
@@ -108,7 +109,7 @@ class SqliteCatalog(Catalog):
         """
         words, tags = search_terms(text), label_terms(labels)
         where, values = _conditions(kind, cloud, name, len(tags), len(words), newest)
-        values += tags + words
+        values += [*tags, *(f"*{word.translate(_LITERAL)}*" for word in words)]
         with _Use(self) as db:
             if after:
                 where.append("d.id < ?" if newest else "d.key > ?")
@@ -306,4 +307,4 @@ def _conditions(kind: str, cloud: str, name: str, tags: int, words: int, newest:
     if name:
         where.append("d.name = ?")
         values.append(name)
-    return [*where, *["instr(d.labels, ?)"] * tags, *["instr(d.search, ?)"] * words], values
+    return [*where, *["instr(d.labels, ?)"] * tags, *["d.search GLOB ?"] * words], values
