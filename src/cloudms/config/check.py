@@ -28,7 +28,7 @@ def check(config: Config, nouns: Collection[str]) -> list[Finding]:
     found = list(_settings(config))
     if config.path is None:
         found.append(
-            _info("there is no configuration file: the only cloud is local", "cms config set KEY VALUE makes one")
+            _info("there is no configuration file: the only cloud is local", "cms config set KEY=VALUE makes one")
         )
     else:
         found += _file(config, config.path, nouns)
@@ -171,7 +171,7 @@ class _Looks:
             if cloud.state == "unset":
                 message = f"cloud {name} is unset: {', '.join(cloud.unset[:4])} have no value"
                 yield self._at(
-                    path, "info", message, f"fill them in, or say cms config set cloud.{name}.cm.active false"
+                    path, "info", message, f"fill them in, or say cms config set cloud.{name}.cm.active=false"
                 )
             elif cloud.state == "unsupported":
                 yield self._kind(path, name, cloud.kind)
