@@ -14,7 +14,9 @@ def home() -> Path:
 
 def private(folder: Path) -> Path:
     """Create `folder` (mode 0700) with its parents where missing, and return it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.parent.exists():
+        private(folder.parent)  # mkdir(parents=True) would let the umask decide about the parents
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
