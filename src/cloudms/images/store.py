@@ -232,6 +232,26 @@ class ImageStore:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+def find(name: str) -> StoredImage | None:
+    """Return the image `name` of this machine's store, or None when it is missing or broken."""
+    return ImageStore().find(name)
+
+
+def get(name: str) -> StoredImage:
+    """Return the image `name` of this machine's store; NotFound, or Invalid when it is broken."""
+    return ImageStore().get(name)
+
+
+def scan() -> tuple[list[StoredImage], list[BrokenImage]]:
+    """Return the usable and the broken images of this machine's store."""
+    return ImageStore().scan()
+
+
+def delete(name: str) -> None:
+    """Remove an image from this machine's store; NotFound, or Conflict while another process works on it."""
+    ImageStore().delete(name)
+
+
 @contextlib.contextmanager
 def disk_full_is_no_capacity(place: Path) -> Iterator[None]:
     """Turn a full disk, quota or file size limit inside the block into NoCapacity, which names `place`."""
@@ -315,7 +335,11 @@ __all__ = [
     "ImageStore",
     "Progress",
     "StoredImage",
+    "delete",
     "disk_full_is_no_capacity",
     "file_digest",
+    "find",
+    "get",
+    "scan",
     "silent",
 ]

@@ -21,6 +21,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
     "qemu-img": "qemu-utils",
+    "zstd": "zstd",
 }
 
 
