@@ -31,11 +31,12 @@ TOOLS = [
 TOOLS += ["sh", "sleep", "sort", "tail", "touch", "tr", "true"]
 PACKAGES = """# a comment
 hypervisor | all | qemu-sign | runs the machines
-keeper | root | /nonexistent/keeper | the account they run with
+keeper | root | /nonexistent/*/keeper | the account they run with
 mapper | user | mapper-sign | builds without being root
 python3-venv | build | @venv | keeps things apart
 python3-dev | build | @headers | Python's part of the binding
 present | all | sh | is there
+also-present | all | /et*/passw* | is there
 """
 
 PYTHON = r"""#!/bin/sh
@@ -164,7 +165,7 @@ def test_the_first_run_as_root_installs_what_is_missing_and_starts(checkout: Che
     assert (code, out) == (0, "cms <vm> <list> <a b>\n")
     # the stand-in is no interpreter of the distribution, so the package with its headers is not guessed
     assert checkout.log()[0] == "apt install hypervisor keeper"
-    assert "hypervisor               runs the machines" in err
+    assert "hypervisor                  runs the machines" in err
     assert "mapper" not in err
 
 

@@ -142,7 +142,9 @@ def _there(sign: str) -> bool:
         return importlib.util.find_spec("ensurepip") is not None
     if sign == "@headers":
         return (Path(sysconfig.get_path("include")) / "Python.h").exists()
-    return Path(sign).exists() if "/" in sign else host.find_program(sign) is not None
+    if sign.startswith("/"):
+        return any(Path("/").glob(sign[1:]))
+    return host.find_program(sign) is not None
 
 
 def check_packages(uri: str) -> Check:
