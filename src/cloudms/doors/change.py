@@ -11,7 +11,7 @@ from cloudms.doors.outcome import of_operation, public_plan, results
 from cloudms.doors.progress import Progress
 from cloudms.doors.screen import Screen, is_terminal, paint, plain
 from cloudms.doors.show import Show
-from cloudms.doors.table import cell
+from cloudms.doors.table import words_of
 from cloudms.engine import execute, start
 from cloudms.engine.plan import Plan
 from cloudms.errors import Interrupted
@@ -51,10 +51,8 @@ def _told(plan: Plan) -> Iterator[str]:
     yield f"would {plain(plan.summary)}\n"
     size = max((len(step.target) for step in plan.steps), default=0)
     for step in plan.steps:
-        shown = {
-            key: cell(step.params, key, 0.0) for key, value in step.params.items() if value not in ("", None, {}, [])
-        }
-        params = " ".join(f"{key}={value}" for key, value in shown.items())
+        given = (key for key, value in step.params.items() if value not in ("", None, {}, []) and key != "token")
+        params = " ".join(f"{key}={plain(words_of(step.params[key]))}" for key in given)
         yield f"  {plain(step.target):<{size}}  {step.action}  {plain(step.cloud)}  {params}".rstrip() + "\n"
     for note in plan.notes:
         yield f"  {plain(note)}\n"

@@ -53,7 +53,7 @@ def public(row: Row) -> Any:
         return {str(key): public(value) for key, value in row.items()}
     if isinstance(row, (list, tuple, set, frozenset)):
         return [public(item) for item in row]
-    return row if row is None or isinstance(row, str | bool | int | float) else str(row)
+    return row if row is None or type(row) in (str, bool, int, float) else str(row)
 
 
 @tabular
@@ -93,7 +93,8 @@ def as_yaml(rows: Iterable[Row], view: View) -> Iterator[str]:
     empty = True
     for row in rows:
         empty = False
-        yield dump(public(row) if view.single else [public(row)])
+        plain = public(public(row))  # YAML knows words, but not the words of an enumeration
+        yield dump(plain if view.single else [plain])
     if empty and not view.single:
         yield "[]\n"
 

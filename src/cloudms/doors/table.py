@@ -105,7 +105,7 @@ def cell(row: Any, name: str, now: float) -> str:
         return _ago(value, now)
     if name == "size" and isinstance(value, int):
         return _bytes(value)
-    return plain(_text(value))
+    return plain(words_of(value))
 
 
 def _value(row: Any, name: str) -> Any:
@@ -119,17 +119,18 @@ def _value(row: Any, name: str) -> Any:
     return _value(row[head], rest) if rest and isinstance(row.get(head), Mapping) else None
 
 
-def _text(value: Any) -> str:
+def words_of(value: Any) -> str:
+    """Return a value of any kind as words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={_text(item)}" for key, item in value.items())
+        return " ".join(f"{key}={words_of(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return " ".join(_text(item) for item in value)
+        return " ".join(words_of(item) for item in value)
     if isinstance(value, Record):
-        return _text(public(value))
+        return words_of(public(value))
     return str(value)
 
 
