@@ -15,7 +15,20 @@ import pytest
 
 from cloudms.clock import ManualClock
 
-OUTSIDE = ("AWS_", "AZURE_", "CLOUDMESH", "CMS_", "EC2_", "GOOGLE_", "LIBVIRT_", "OS_", "SLURM_", "VIRSH_", "XDG_")
+OUTSIDE = (
+    "AWS_",
+    "AZURE_",
+    "CLOUDMESH",
+    "CLOUDMS_",
+    "CMS_",
+    "EC2_",
+    "GOOGLE_",
+    "LIBVIRT_",
+    "OS_",
+    "SLURM_",
+    "VIRSH_",
+    "XDG_",
+)
 
 
 @pytest.fixture(autouse=True)

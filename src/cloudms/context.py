@@ -58,7 +58,7 @@ class Context:
         if self._config is None:
             from cloudms.config import Config
 
-            self._config = Config()
+            self._config = Config(kinds=registry.index().families["cloudms.clouds"])
         return self._config
 
     @property
@@ -133,7 +133,7 @@ class Context:
         setup = Setup(
             name=name,
             default=settings.default,
-            options=settings.options,
+            options={name: settings.option(name) for name in settings.options},
             credentials=settings.reveal,
             owner=self.owner,
             clock=self.clock,

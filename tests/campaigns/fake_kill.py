@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from cloudms.clouds.base import Setup
 from cloudms.clouds.fake import FakeCloud
 from tests.campaigns.figure import Figure
@@ -42,6 +44,7 @@ def run(times: int) -> Figure:
 
 
 def _differences() -> list[str]:
+    time.sleep(0.3)  # a VM of the fake cloud boots 0.2 s: both sides are asked when it has
     cloud = FakeCloud(Setup(name="fake"))
     real = {vm.name: vm for vm in cloud.list_vms() if vm.state != "terminated"}
     known = {row["name"]: row for row in rows("vm", "list", "--cloud", "fake")}
@@ -68,6 +71,6 @@ def _reset() -> None:
         if row["name"] != "base":
             cms("vm", "delete", row["name"], "--yes")
     for row in rows("volume", "list", "--cloud", "fake"):
-        cms("volume", "delete", row["name"], "--yes")
+        cms("volume", "delete", row["name"], "--cloud", "fake", "--yes")
     if not rows("vm", "list", "base", "--cloud", "fake"):
         cms("vm", "boot", "micro", "--cloud", "fake", "--name", "base")

@@ -77,7 +77,7 @@ def free_names(ctx: Context, base: str, count: int) -> list[str]:
 def _candidates(name: str) -> Iterator[str]:
     while True:
         yield name
-        name = names.increment(name)
+        name = names.series(name, 1, name.__eq__)[0]
 
 
 def _take(ctx: Context, name: str, token: str, cloud: str, kind: str) -> bool:

@@ -57,7 +57,7 @@ def boot(
 ) -> Plan:
     """Boot one or more VMs.
 
-    A base name that is taken is incremented (web, web1 …); a single `--name` that is taken is refused. By default the
+    A base name that is taken is incremented (web, web-1 …); a single `--name` that is taken is refused. By default the
     command waits until SSH lets you in and the first boot has finished (`ready`) on libvirt, until `running` elsewhere.
     """
     if not 1 <= count <= _MOST:
@@ -223,7 +223,7 @@ def _spec(work: Work, vm: Vm) -> VmSpec:
 
 def _next_name(work: Work, vm: Vm) -> Vm:
     """Take the next free name, because a VM that this catalog does not know has this one on the cloud."""
-    name = reserve(work.ctx, names.increment(vm.name), vm.token, cloud=vm.cloud, exact=False)
+    name = reserve(work.ctx, free_names(work.ctx, vm.name, 1)[0], vm.token, cloud=vm.cloud, exact=False)
     renamed = save(work.ctx, vm.with_(name=name), "vm.boot", f"{vm.name} is taken on {vm.cloud}", work.operation)
     release(work.ctx, vm.name, vm.token)
     return renamed
