@@ -18,3 +18,12 @@ def duration(text: object) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != plain.replace(" ", ""):
         raise Invalid(f"'{text}' is not a duration", hint="for instance 90s, 15m, 8h, 2d or never")
     return sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people: 340 MiB, 1.5 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

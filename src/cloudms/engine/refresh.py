@@ -15,7 +15,7 @@ from cloudms.clouds.base import Cloud, Role, require
 from cloudms.context import Context
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
-from cloudms.errors import CloudmsError, NotFound, Unsupported
+from cloudms.errors import CloudmsError, NotFound
 from cloudms.model import Noun, Vm, VmState, Volume, nouns
 
 _FRESH = 60.0
@@ -71,14 +71,14 @@ def _able(
     failed: dict[str, CloudmsError] = {}
     for name in clouds:
         try:
-            if role is None or issubclass(ctx.cloud_class(name), role):
-                able.append(name)
-            elif named:
-                require(ctx.cloud(name), role)
-        except Unsupported:
-            raise
+            fits = role is None or issubclass(ctx.cloud_class(name), role)
         except CloudmsError as error:
             failed[name] = error
+            continue
+        if fits:
+            able.append(name)
+        elif named and role:
+            require(ctx.cloud(name), role)
     return able, failed
 
 

@@ -1,0 +1,1 @@
+"""Disk images to boot from: of the clouds, and of this machine, which builds, pulls and adds its own."""
