@@ -6,6 +6,7 @@ import grp
 import importlib.util
 import os
 import pwd
+import resource
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ Argv = tuple[str, ...]
 GIB = 1024**3
 DISK_WARN, DISK_FAIL = 10 * GIB, 2 * GIB
 MEMORY_WARN, MEMORY_FAIL = GIB, GIB // 4
+CORE_LIMIT_MATTERS = 11_000_000
 COMMAND_LIMIT_S = 20.0
 INSTALL_LIMIT_S = 1800.0
 MEMINFO = Path("/proc/meminfo")
@@ -71,7 +73,7 @@ def diagnose(uri: str, *, clock: Clock | None = None) -> list[Check]:
         check_program(*tool) for tool in (("qemu", "qemu-system-x86_64"), ("qemu-img", "qemu-img"), ("ssh", "ssh"))
     ]
     machine = [check_kvm_device(uri), check_acceleration(uri, clock), check_disk(uri), check_memory()]
-    return [*tools, check_packages(uri), binding, link, *check_groups(uri), *machine]
+    return [*tools, check_packages(uri), binding, link, *check_groups(uri), *check_core_limit(uri), *machine]
 
 
 def fix(check: Check) -> str:
@@ -199,6 +201,27 @@ def check_groups(uri: str) -> Iterator[Check]:
         yield Check("groups", "ok", "you are in the group libvirt")
     else:
         yield _join_group("groups", "libvirt", f"{uri} is for members of the group libvirt")
+
+
+def check_core_limit(uri: str) -> Iterator[Check]:
+    """Warn when a session's QEMU cannot start because core dumps are limited, as under `sudo -u`.
+
+    Seen with libvirt 11.3, which raises the limit for each machine and needs the right to; 9.0 does not.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if not host.is_session(uri) or hard == resource.RLIM_INFINITY or _binding_version() < CORE_LIMIT_MATTERS:
+        return
+    message = "core dumps are limited here, and libvirt then starts no machine"
+    yield Check("core-limit", "warn", message, hint="log in with su - or ssh; sudo -u sets this limit")
+
+
+def _binding_version() -> int:
+    """Return the version of libvirt on this side, as 11003000 for 11.3.0; 0 without the binding."""
+    if importlib.util.find_spec("libvirt") is None:
+        return 0
+    import libvirt
+
+    return int(libvirt.getVersion())
 
 
 def _in_group(name: str) -> bool:

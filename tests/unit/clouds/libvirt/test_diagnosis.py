@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import resource
 import shutil
 import subprocess
 from collections import namedtuple
@@ -211,3 +212,21 @@ def test_the_systems_libvirt_is_for_members_of_its_group(monkeypatch: pytest.Mon
     assert check.would_run == "usermod -aG libvirt nobody"
     monkeypatch.setattr(diagnosis, "_in_group", lambda name: True)
     assert [check.state for check in diagnosis.check_groups(SYSTEM)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "limit", "version", "warned"),
+    [
+        (SESSION, 0, 11003000, True),
+        (SESSION, 0, 9000000, False),
+        (SESSION, resource.RLIM_INFINITY, 11003000, False),
+        (SYSTEM, 0, 11003000, False),
+    ],
+)
+def test_limited_core_dumps_are_told_where_they_stop_a_start(
+    monkeypatch: pytest.MonkeyPatch, uri: str, limit: int, version: int, warned: bool
+) -> None:
+    user(monkeypatch, 1000)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (0, limit))
+    monkeypatch.setattr(diagnosis, "_binding_version", lambda: version)
+    assert [check.name for check in diagnosis.check_core_limit(uri)] == ["core-limit"] * warned
