@@ -322,3 +322,21 @@ def test_it_can_be_called_through_links_from_anywhere(checkout: Checkout, tmp_pa
     second.symlink_to("first")
     assert checkout.run("x", cwd=tmp_path, script=second)[:2] == (0, "cms <x>\n")
     assert checkout.run("y", cwd=tmp_path, script=second) == (0, "cms <y>\n", "")
+
+
+@pytest.mark.parametrize(("answer", "installed"), [("n", False), ("y", True)])
+def test_on_a_terminal_sudo_is_asked_for(checkout: Checkout, answer: str, installed: bool) -> None:
+    checkout.user(1000)
+    checkout.stub("sudo", SUDO)
+    ours, theirs = os.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    command = [str(checkout.root / "cms"), "x"]
+    done = subprocess.run(
+        command, env=checkout.env, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True
+    )
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert done.stdout == b"cms <x>\n"
+    assert "install these with sudo? [y/N]" in said
+    assert ("sudo env" in checkout.log()) is installed

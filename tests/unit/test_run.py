@@ -1,0 +1,111 @@
+"""./test itself: what it counts, what it calls a failure, and whose daemons it stops."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloudms.clouds.libvirt import host
+from tests import run
+
+REPORT = '<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/></testsuites>'
+
+
+def reporting(monkeypatch: pytest.MonkeyPatch, code: int, report: str) -> None:
+    """Make pytest's process write `report` and end with `code`."""
+
+    def call(argv: list[str], *, limit: float, env: dict[str, str] | None = None) -> int:
+        path = next(word for word in argv if word.startswith("--junitxml=")).removeprefix("--junitxml=")
+        if report:
+            Path(path).write_text(report)
+        return code
+
+    monkeypatch.setattr(run, "call", call)
+
+
+def test_a_part_counts_what_pytest_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    reporting(monkeypatch, 1, REPORT)
+    assert run.pytest_part("unit", []) == run.Tally("unit", passed=3, failed=3, skipped=3)
+
+
+@pytest.mark.parametrize(("code", "failed"), [(2, 1), (124, 1), (-9, 1), (run.NOTHING_COLLECTED, 0)])
+def test_a_part_that_dies_without_a_report_has_failed(monkeypatch: pytest.MonkeyPatch, code: int, failed: int) -> None:
+    reporting(monkeypatch, code, "")
+    assert run.pytest_part("unit", []).failed == failed
+
+
+def test_a_torn_report_counts_nothing_and_the_exit_code_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    reporting(monkeypatch, 1, REPORT[:20])
+    assert run.pytest_part("unit", []) == run.Tally("unit", failed=1)
+
+
+@pytest.mark.parametrize(
+    ("tallies", "code"),
+    [
+        ([run.Tally("a", passed=1)], 0),
+        ([run.Tally("a", passed=1), run.Tally("b", failed=1)], 1),
+        ([run.Tally("a", skipped=4)], 1),
+        ([], 1),
+    ],
+)
+def test_only_something_that_ran_and_passed_is_a_success(
+    capsys: pytest.CaptureFixture[str], tallies: list[run.Tally], code: int
+) -> None:
+    assert run.sum_up(tallies, interrupted=False) == code
+    passed, failed = sum(tally.passed for tally in tallies), sum(tally.failed for tally in tallies)
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{passed} passed, {failed} failed")
+
+
+def test_every_part_runs_although_an_early_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def part(name: str, extra: list[str]) -> run.Tally:
+        ran.append(f"{name} {' '.join(extra)}")
+        return run.Tally(name, failed=1)
+
+    monkeypatch.setattr(run, "pytest_part", part)
+    assert run.main(["unit", "house", "--", "-k", "x"]) == 1
+    assert ran == ["unit -k x", "house -k x"]
+
+
+def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.main(["units"])
+    assert "no part is called 'units'" in capsys.readouterr().err
+
+
+def test_campaigns_are_listed_without_importing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kill.py").write_text("DESCRIPTION = 'kill it'\nSMOKE = 2\nraise SystemExit('imported')\n")
+    (tmp_path / "helper.py").write_text("NOTHING = 1\n")
+    monkeypatch.setattr(run, "CAMPAIGNS", tmp_path)
+    assert run.campaigns() == {"kill": ("kill it", 2)}
+    assert run.main(["campaign"]) == 0
+    assert capsys.readouterr().out == "kill             kill it (a full run does it 2 times)\n"
+    assert run.main(["campaign", "murder"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "machines", "stopped"),
+    [(False, False, ["libvirtd.pid", "virtlogd.pid"]), (False, True, []), (True, False, [])],
+)
+def test_only_daemons_started_meanwhile_and_idle_are_stopped(
+    monkeypatch: pytest.MonkeyPatch, before: bool, machines: bool, stopped: list[str]
+) -> None:
+    ended: list[str] = []
+    running = before
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host, "systemd_runs", lambda: False)
+    monkeypatch.setattr(host, "answers", lambda name: running)
+    monkeypatch.setattr(run, "machines_run", lambda: machines)
+    monkeypatch.setattr(run, "stop", lambda path: ended.append(path.name))
+    with run.daemons_as_found():
+        running = True
+    assert ended == stopped
+
+
+def test_a_command_that_takes_too_long_is_ended() -> None:
+    assert run.call(["sleep", "30"], limit=0.05) == 124
