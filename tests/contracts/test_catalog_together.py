@@ -181,6 +181,24 @@ def test_a_kill_loses_nothing_and_leaves_nothing_half_done(store: str, tmp_path:
     catalog.close()
 
 
+def test_a_kill_while_the_store_is_made_leaves_one_that_works(store: str, tmp_path: Path) -> None:
+    moment = random.Random(8)
+    for attempt in range(10):
+        folder = tmp_path / str(attempt)
+        writer = start(store, folder, "write", 3)
+        while not folder.exists() and writer.poll() is None:
+            time.sleep(0.001)
+        time.sleep(moment.random() * 0.02)
+        writer.send_signal(signal.SIGKILL)
+        said = [int(line) for line in writer.communicate(timeout=60)[0].split()]
+        catalog = STORES[store](folder)
+        events = [row.document["n"] for row in catalog.find("event")]
+        assert events == list(range(1, len(events) + 1))
+        assert len(events) >= len(said)
+        assert catalog.counter("n", add=1) == 1
+        catalog.close()
+
+
 # Any order of calls
 
 

@@ -32,7 +32,12 @@ def connect(path: Path, *, clock: Clock, patience: float) -> sqlite3.Connection:
         # Every commit reaches the disk: a booking that a power failure takes back may be a machine that nobody pays
         # attention to. Refreshes write a page of rows per commit, so that this costs one fsync for a thousand rows.
         db.execute("PRAGMA synchronous=FULL")
-        if _version(db, path) < len(MIGRATIONS):
+        if _header(db) != (len(MIGRATIONS), APPLICATION):
+            db.execute(
+                "BEGIN"
+            )  # so that all that is looked at is of one moment: another process may be making the file
+            _version(db, path)
+            db.execute("COMMIT")
             _migrate(db, path, clock, patience)
     except sqlite3.Error as error:
         db.close()
@@ -86,9 +91,14 @@ def _make(path: Path) -> None:
         _make(path)
 
 
+def _header(db: sqlite3.Connection) -> tuple[int, int]:
+    version = db.execute("PRAGMA user_version").fetchone()
+    return version[0], db.execute("PRAGMA application_id").fetchone()[0]
+
+
 def _version(db: sqlite3.Connection, path: Path) -> int:
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    application: int = db.execute("PRAGMA application_id").fetchone()[0]
+    """Return the schema of the file, inside a transaction. Raises: Invalid, Conflict."""
+    version, application = _header(db)
     empty = not version and not application and not db.execute("SELECT 1 FROM sqlite_master").fetchone()
     if application != APPLICATION and not empty:
         raise Invalid(f"{path} is the database of another program", hint="name another file for the catalog")

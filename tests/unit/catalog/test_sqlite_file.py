@@ -85,13 +85,17 @@ def test_every_commit_reaches_the_disk_and_readers_do_not_wait(opened: Opened) -
     catalog.give_back(db, None)
 
 
-def test_many_that_open_a_new_file_at_once_make_it_once(path: Path) -> None:
+@pytest.mark.parametrize("attempt", range(12))
+def test_many_that_open_a_new_file_at_once_make_it_once(path: Path, attempt: int) -> None:
     catalogs = [SqliteCatalog(path) for _ in range(12)]
-    with ThreadPoolExecutor(len(catalogs)) as pool:
-        assert sorted(pool.map(lambda catalog: catalog.counter("n", add=1), catalogs)) == list(range(1, 13))
-    assert [number for number, _, _ in catalogs[0].migrations()] == [1]
-    for catalog in catalogs:
-        catalog.close()
+    try:
+        with ThreadPoolExecutor(len(catalogs)) as pool:
+            counted = list(pool.map(lambda catalog: catalog.counter("n", add=1), catalogs))
+        assert sorted(counted) == list(range(1, 13))
+        assert [number for number, _, _ in catalogs[attempt].migrations()] == [1]
+    finally:
+        for catalog in catalogs:
+            catalog.close()
 
 
 def test_the_switch_to_write_ahead_waits_for_whoever_reads(path: Path) -> None:
@@ -134,7 +138,9 @@ def test_an_older_catalog_is_brought_up_and_keeps_its_rows(opened: Opened, monke
     after = opened()
     assert [row.key for row in after.find("vm")] == ["a"]
     assert [(number, name) for number, name, _ in after.migrations()][1:] == [(2, "with_notes")]
-    assert after.take().execute("SELECT count(*) FROM note").fetchone() == (0,)
+    db = after.take()
+    assert db.execute("SELECT count(*) FROM note").fetchone() == (0,)
+    after.give_back(db, None)
 
 
 def test_a_migration_that_fails_leaves_the_catalog_as_it_was(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

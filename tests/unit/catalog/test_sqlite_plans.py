@@ -75,13 +75,7 @@ def test_opening_a_catalog_imports_nothing_heavy(tmp_path: Path) -> None:
         " catalog = SqliteCatalog(sys.argv[1]); catalog.put('vm', {'a': {}}); catalog.close();"
         " print(*sorted(sys.modules))"
     )
-    command = [
-        sys.executable,
-        "-S",
-        "-c",
-        code,
-        str(tmp_path / "c.sqlite"),
-    ]  # -S: what site-packages imports is not ours
+    command = [sys.executable, "-S", "-c", code, str(tmp_path / "c.sqlite")]  # -S: not what site-packages imports
     source = str(Path(sys.modules["cloudms"].__file__ or "").parents[1])
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": source})
     assert not [name for name in done.stdout.split() if name.startswith(HEAVY)]
