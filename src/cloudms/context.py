@@ -62,6 +62,11 @@ class Context:
         return self._config
 
     @property
+    def configured(self) -> bool:
+        """Whether the configuration was needed so far."""
+        return self._config is not None
+
+    @property
     def catalog(self) -> Catalog:
         """Return the catalog; `catalog.kind` in the configuration says which store, SQLite by default."""
         with self._lock:

@@ -55,7 +55,7 @@ def candidates(context: Context, words: Sequence[str], *, split_equals: bool = F
         return
     entry, rest = _found(asked)
     if not current.startswith("-"):
-        yield from _matching(current, _next(tuple(asked)))
+        yield from _matching(current, _next(tuple(word for word in asked if not word.startswith("-"))))
     if entry is not None:
         yield from _Verb(context, entry).complete(rest, current, split_equals=split_equals)
 

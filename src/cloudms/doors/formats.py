@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from cloudms.model import Noun
 from cloudms.record import Record
 
 Row = Any
@@ -45,7 +44,7 @@ def tabular(function: _F) -> _F:
 
 def public(row: Row) -> Any:
     """Return a row as JSON values."""
-    if isinstance(row, Noun):
+    if hasattr(row, "to_public"):
         return row.to_public()
     if isinstance(row, Record):
         return {key: public(value) for key, value in row.__dict__.items()}

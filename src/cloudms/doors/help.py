@@ -78,7 +78,7 @@ def words(index: Index, path: tuple[str, ...]) -> Iterator[str]:
     for entry in entries:
         also = f" (also: {', '.join(entry.aliases)})" if entry.aliases else ""
         yield from _pair(" ".join(entry.path[len(path) :]), _first_lower(entry.summary) + also, size)
-    others = [alias for alias, noun in NOUN_ALIASES.items() if (noun,) == path[:1]]
+    others = [alias for alias, noun in NOUN_ALIASES.items() if noun == name]
     if others:
         yield ""
         yield f"{name} is also called {', '.join(others)}."
@@ -97,7 +97,8 @@ def one(verb: Verb, own: list[Parameter], shared: list[Parameter]) -> Iterator[s
     yield from _filled(verb.summary + ".", 2)
     for paragraph in verb.text.split("\n\n") if verb.text else ():
         yield ""
-        yield from _filled(paragraph, 2) if "\n  " not in paragraph else paragraph.splitlines()
+        is_set = paragraph.startswith("  ") or "\n  " in paragraph
+        yield from [f"  {line}" for line in paragraph.splitlines()] if is_set else _filled(paragraph, 2)
     yield from _section("Arguments", [(metavar(p), _described(p)) for p in [*arguments, *rest]])
     yield from _section("Options", [(_spelled(p), _described(p)) for p in options])
     yield from _section("Options of every command", [(_spelled(p), _described(p)) for p in shared])

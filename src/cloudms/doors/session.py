@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloudms import registry
 from cloudms.doors import words
 from cloudms.doors.screen import Screen
-from cloudms.errors import NotFound
+from cloudms.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from cloudms.context import Context
@@ -56,6 +56,9 @@ class Session:
         asked = list(sorted_out.words)
         if asked[:1] == ["help"]:
             asked = [*(word for word in asked[1:] if not word.startswith("-")), "--help"]
+        if sorted_out.cloud and not [word for word in asked if word not in _HELP]:
+            cloud = sorted_out.cloud
+            raise Invalid(f"no command after the cloud '{cloud}'", hint=f"for instance: cms {cloud} vm list")
         if not asked or asked[0] in _HELP:
             return self._general()
         entry, rest = self._find(asked)
@@ -171,6 +174,10 @@ class Session:
         warnings, self._context.warnings = self._context.warnings, []
         for text in warnings:
             self.screen.warn(text)
+        if self._context.configured:
+            from cloudms.doors.notices import tell
+
+            tell(self.screen, self._context.config)
 
     def _lines(self, lines: Iterable[str]) -> None:
         self.screen.write(line + "\n" for line in lines)

@@ -11,7 +11,7 @@ from cloudms.doors.formats import Format, View
 from cloudms.doors.screen import Screen, has_color, is_utf8, width
 from cloudms.engine.plan import Listing
 from cloudms.errors import Invalid
-from cloudms.model import Noun, nouns
+from cloudms.model import nouns
 from cloudms.names import nearest
 from cloudms.record import Record
 
@@ -117,8 +117,8 @@ class Show:
             return ("target", "cloud", "action", "state", "seconds")
         if self.usual:
             return self.usual
-        if isinstance(first, Noun):
-            return type(first).columns
+        if isinstance(first, Record):
+            return tuple(getattr(first, "columns", ()))
         return nouns()[kind].columns if kind in nouns() else ()
 
     def _view(self, **facts: Any) -> View:

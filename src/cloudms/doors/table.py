@@ -76,8 +76,8 @@ def _upright(row: Any, view: View) -> Iterator[str]:
 
 def _columns(row: Any, *, all_of_it: bool = False) -> tuple[str, ...]:
     """Return the columns of a row that nobody has chosen columns for."""
-    if isinstance(row, Noun) and not all_of_it:
-        return type(row).columns
+    if hasattr(type(row), "columns") and not all_of_it:
+        return tuple(row.columns)
     if isinstance(row, Noun):
         return tuple(name for name in type(row).field_names() if name != "raw")
     if isinstance(row, Record):

@@ -50,8 +50,6 @@ def sort_out(argv: Sequence[str], index: Index, known: Callable[[], Known]) -> W
             cloud = words.pop(0)
         else:
             break
-    if cloud and not words:
-        raise Invalid(f"no command after the cloud '{cloud}'", hint=f"for instance: cms {cloud} vm list")
     return Words(words=_with(words, options), cloud=cloud)
 
 

@@ -60,6 +60,7 @@ KNOWN = Known(
         ("nothing known", "nothing known", ""),
         ("-o json laptop toy list", "toy list -o json", "laptop"),
         ("--dry-run ll -- -x", "toy list --items 3 --dry-run -- -x", ""),
+        ("laptop", "", "laptop"),
         ("", "", ""),
     ],
 )
@@ -72,7 +73,7 @@ def test_quotes_in_an_alias_hold_words_together(index: Index) -> None:
     assert words.sort_out(["quoted"], index, lambda: KNOWN).words == ("toy", "show", "two words")
 
 
-@pytest.mark.parametrize("typed", ["empty", "open", "laptop", "-o", "--cloud"])
+@pytest.mark.parametrize("typed", ["empty", "open", "-o", "--cloud"])
 def test_what_cannot_be_read_is_refused(index: Index, typed: str) -> None:
     with pytest.raises(Invalid) as caught:
         words.sort_out([typed], index, lambda: KNOWN)
@@ -131,6 +132,7 @@ def test_a_cloud_before_the_words_is_the_option_cloud(cms: Cms, own_home: Path) 
     assert [item["cloud"] for item in cms("laptop", "toy", "list", "-o", "json").json] == ["laptop", "laptop"]
     assert cms("laptop", "toy", "list", "--cloud", "other", "-o", "json").json[0]["cloud"] == "other"
     assert cms("laptop", "toy", "data").code == 0
+    assert "no command after the cloud 'laptop'" in cms("laptop").err
 
 
 def test_an_alias_of_the_person_is_expanded(cms: Cms, own_home: Path) -> None:
