@@ -239,6 +239,7 @@ def test_every_call_of_the_contract_is_guarded_and_every_change_is_refused_by_a_
     for role in all_roles():
         assert set(role.__abstractmethods__ if hasattr(role, "__abstractmethods__") else ()) <= calls
     changing = calls - guards.READS
+    assert "detached" in guards.READS
     assert {"create_vm", "delete_vm", "clean", "mend", "stop_vm", "delete_image", "set_address"} <= changing
     assert not {name for name in changing if name.startswith(("list_", "get_"))}
 

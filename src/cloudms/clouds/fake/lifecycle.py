@@ -189,7 +189,8 @@ class FakeLifecycle(
         """Make a VM with the image of `vm`; idempotent by token. Raises: NotFound, Exists, NoCapacity, Invalid."""
 
         def request(world: Doc, now: float) -> VmSpec:
-            return spec.with_(image=self.find(world, vm, now)["image"])
+            source = self.find(world, vm, now)
+            return spec.with_(image=source["image"], flavor=spec.flavor or source["flavor"])
 
         return self.creation("clone_vm", spec, report, request, vm.id)
 

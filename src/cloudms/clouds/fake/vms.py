@@ -9,8 +9,8 @@ from cloudms.clouds.fake import faults, machine, offers, views
 from cloudms.clouds.fake.faults import Fault
 from cloudms.clouds.fake.pipe import FakePipe
 from cloudms.clouds.fake.store import Doc
-from cloudms.errors import Exists, Invalid, NoCapacity, NotFound
-from cloudms.model import Flavor, Image, Vm, VmSpec, VmState
+from cloudms.errors import Conflict, Exists, Invalid, NoCapacity, NotFound
+from cloudms.model import Flavor, Image, Origin, Vm, VmSpec, VmState
 
 
 class FakeVms(FakePipe):
@@ -44,6 +44,8 @@ class FakeVms(FakePipe):
         state = machine.state(vm)
         if state is not VmState.RUNNING:
             return f"{state}: {vm['timeline'][0][2] or 'the simulated guest boots'}"
+        if vm.get("detached"):
+            return "its forwards, which a restart of the host took"
         left = vm["timeline"][0][0] + self.options.ready_seconds - now
         return "" if left <= 0 else "the first-boot work of the simulated guest"
 
@@ -82,7 +84,7 @@ class FakeVms(FakePipe):
         if not spec.name or spec.disk_gib < 0:
             raise Invalid("a vm needs a name and a disk that is not negative", hint="give it a name")
         offers.image(self.name, spec.image)
-        offers.flavor(self.name, spec.flavor)
+        offers.flavor(self.name, self.flavor_of(spec))
         if spec.region:
             offers.location(self.name, spec.region)
         if spec.key_name and not spec.keys and spec.key_name not in world["keys"]:
@@ -95,6 +97,10 @@ class FakeVms(FakePipe):
                 hint="delete a vm or raise max_vms",
                 details={"cloud": self.name, "quota": self.options.max_vms},
             )
+
+    def flavor_of(self, spec: VmSpec) -> str:
+        """Return the flavor that was asked for, or the default one."""
+        return spec.flavor or self.default_flavor
 
     def check_name(self, world: Doc, name: str, now: float, but: str = "") -> None:
         """Refuse a name that another VM than the one with id `but` has. Raises: Exists."""
@@ -120,7 +126,7 @@ class FakeVms(FakePipe):
             if spec.token and disk["token"] == spec.token and not disk["vm"]:
                 return str(identity)
         identity = self.number(world, "disk")
-        size = spec.disk_gib or offers.flavor(self.name, spec.flavor).disk_gib
+        size = spec.disk_gib or offers.flavor(self.name, self.flavor_of(spec)).disk_gib
         world["disks"][identity] = {
             "token": spec.token, "owner": spec.owner, "name": spec.name, "vm": "", "created": now, "size_gib": size,
         }  # fmt: skip
@@ -134,12 +140,12 @@ class FakeVms(FakePipe):
         identity = self.number(world, "vm")
         vm: Doc = {
             "id": identity, "name": spec.name, "token": spec.token, "owner": spec.owner, "adopted": False,
-            "image": offers.image(self.name, spec.image).id, "flavor": spec.flavor, "region": region.name,
+            "image": offers.image(self.name, spec.image).id, "flavor": self.flavor_of(spec), "region": region.name,
             "labels": dict(spec.labels), "group": spec.group, "expires": spec.expires, "protected": False,
             "keep_stopped": False, "hostname": spec.hostname or spec.name, "keys": list(spec.keys),
             "key_name": spec.key_name, "network": spec.network, "user_data": spec.user_data, "disk": disk,
             "contents": disk, "address": views.private_address(self.name, number), "created": now, "boots": [],
-            "cpu": 0.0, "counted": now, "load": None,
+            "cpu": 0.0, "counted": now, "load": None, "detached": False,
         }  # fmt: skip
         self.boot(vm, now, fault)
         world["disks"][disk]["vm"] = identity
@@ -157,13 +163,24 @@ class FakeVms(FakePipe):
             vm["timeline"] = machine.timeline(now, (0, via, ""), (seconds, VmState.ERROR, reason))
 
     def delete_vm(self, vm: Vm) -> None:
-        """Delete the VM with its disk, snapshots and addresses; volumes stay. Already gone is success."""
+        """Delete the VM with its disk, snapshots and addresses; volumes stay. Already gone is success.
+
+        Raises: Conflict (made elsewhere and not adopted).
+        """
         fault = self.begin("delete_vm", vm.name, vm.id, vm.token)
         with self.changing() as (world, now):
             doc = world["vms"].get(self.identity(world, vm, now))
             if doc is not None and machine.state(machine.settled(doc, now)) not in machine.ENDED:
+                self._check_own(doc)
                 self._end_vm(world, machine.settled(doc, now), now)
         self.end(fault)
+
+    def _check_own(self, doc: Doc) -> None:
+        """Refuse to delete what others made; a connection without an owner is the provider's own console."""
+        if self.setup.owner and views.origin(doc, self.setup.owner) is Origin.FOREIGN:
+            raise Conflict(
+                f"vm '{doc['name']}' was made elsewhere and will not be deleted", hint=f"cms vm adopt {doc['name']}"
+            )
 
     def _end_vm(self, world: Doc, vm: Doc, now: float) -> None:
         doing, lingering = self.options.delete_seconds, self.options.linger_seconds
@@ -214,9 +231,25 @@ class FakeVms(FakePipe):
             raise Invalid(f"cloud '{self.name}' leaves no {leftover.kind} behind", hint="only disks")
         self.alter("clean", leftover.name, lambda world, _now: world["disks"].pop(leftover.id, None), leftover.id)
 
+    def detached(self, vm: Vm) -> bool:
+        """Whether `host_restarted` was pretended for this VM and it was not mended since."""
+        return self.ask("detached", vm.name, lambda world, now: bool(self.find(world, vm, now).get("detached")), vm.id)
+
     def mend(self, vm: Vm) -> Vm:
-        """Return the VM: a simulated host loses nothing."""
-        return self.get_vm(vm)
+        """Bring back the forwards that a pretended restart of the host took."""
+
+        def attach(world: Doc, now: float) -> Vm:
+            return self.keep(world, {**self.find(world, vm, now), "detached": False}, now)
+
+        return self.alter("mend", vm.name, attach, vm.id)
+
+    def host_restarted(self, vm: Vm) -> None:
+        """Pretend that the host of `vm` was restarted: the VM runs on and cannot be reached before it is mended."""
+
+        def lose(world: Doc, now: float) -> None:
+            self.keep(world, {**self.find(world, vm, now), "detached": True}, now)
+
+        self.alter("host_restarted", vm.name, lose, vm.id)
 
     def supports(self, role: type[Role], vm: Vm | None = None) -> str:
         """Return the reason the settings give to refuse `role`, or an empty string."""
