@@ -177,7 +177,7 @@ def test_a_list_that_breaks_in_the_middle_drops_nothing(ctx: Context, call: Call
 
 def test_what_was_deleted_elsewhere_is_forgotten_and_its_name_is_free(ctx: Context, call: Call) -> None:
     call("vm boot", name="web")
-    outside = fake(ctx)
+    outside = FakeCloud(Setup(name="first", clock=ctx.clock))
     outside.delete_vm(next(iter(outside.list_vms())))
     ctx.clock.sleep(700)
     assert names(call("vm list")) == []
