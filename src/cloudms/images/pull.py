@@ -57,16 +57,20 @@ def pull(
             min_memory_mib=entry.min_memory_mib,
             source=source.url,
         )
-        image = add(
-            part.path,
-            target,
-            facts=facts,
-            replace_existing=True,
-            move=True,
-            progress=progress,
-            store=store,
-            clock=clock,
-        )
+        try:
+            image = add(
+                part.path,
+                target,
+                facts=facts,
+                replace_existing=True,
+                move=True,
+                progress=progress,
+                store=store,
+                clock=clock,
+            )
+        except Invalid:
+            part.delete()  # whole and checked, but of no use: another try would find the same
+            raise
         part.delete()
         return image
 
