@@ -601,3 +601,39 @@ def test_close_may_be_called_twice_and_loses_nothing(opened: Open) -> None:
     one.close()
     one.close()
     assert keys(opened()) == ["a"]
+
+
+# A listing is older than what was written directly since it began
+
+
+VMS = Scope(kind="vm", cloud="c")
+
+
+@pytest.mark.parametrize("how", ["put", "put the same", "insert", "replace"])
+def test_a_direct_write_is_newer_than_a_listing_that_had_begun(catalog: Catalog, how: str) -> None:
+    before, ours, listed = ({"cloud": "c", "name": "a", "state": state} for state in ("before", "ours", "listed"))
+    if how != "insert":
+        catalog.put("vm", {"a": before})
+    generation = catalog.begin(VMS, now=1.0)
+    if how == "put":
+        catalog.put("vm", {"a": ours})
+    elif how == "put the same":
+        ours = before
+        catalog.put("vm", {"a": ours})
+    elif how == "insert":
+        assert catalog.insert("vm", "a", ours)
+    else:
+        assert catalog.replace("vm", "a", ours, version=version(catalog, "vm", "a"))
+    assert catalog.absorb(generation, {"a": listed}) == 0
+    assert catalog.seal(generation, now=2.0) == []
+    stored = catalog.get("vm", "a")
+    assert stored is not None
+    assert stored.document == ours
+
+
+def test_the_next_listing_is_newer_again(catalog: Catalog) -> None:
+    catalog.begin(VMS, now=1.0)
+    catalog.put("vm", {"a": {"cloud": "c", "name": "a", "state": "ours"}})
+    generation = catalog.begin(VMS, now=2.0)
+    assert catalog.absorb(generation, {"a": {"cloud": "c", "name": "a", "state": "listed"}}) == 1
+    assert catalog.absorb(generation, {"a": {"cloud": "c", "name": "a", "state": "listed again"}}) == 1

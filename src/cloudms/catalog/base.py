@@ -127,7 +127,10 @@ class Catalog(ABC):
 
     @abstractmethod
     def absorb(self, generation: Generation, documents: Mapping[str, Document]) -> int:
-        """Upsert rows as they arrive, stamped with the generation; return how many changed."""
+        """Upsert rows as they arrive, stamped with the generation; return how many changed.
+
+        Rows that `put`, `insert` or `replace` wrote since the generation began are newer than the listing and stay.
+        """
 
     @abstractmethod
     def seal(self, generation: Generation, *, now: float, prune: bool = True) -> list[Stored]:

@@ -155,7 +155,7 @@ class MemoryCatalog(Catalog):
         scope, identity = generation.scope, _identity(generation.scope)
         rows = take_all_apart(scope.kind, documents)
         with self._lock:
-            changed = sum(self._upsert(scope.kind, key, row) for key, row in rows.items())
+            changed = sum(self._upsert(scope.kind, key, row, generation.number) for key, row in rows.items())
             for key in rows:
                 self._kind(scope.kind)[key].seen[identity] = generation.number
             return changed
@@ -190,19 +190,23 @@ class MemoryCatalog(Catalog):
     def _kind(self, kind: str) -> dict[str, _Entry]:
         return self._kinds.setdefault(kind, {})
 
-    def _write(self, kind: str, key: str, row: Row) -> None:
+    def _write(self, kind: str, key: str, row: Row, since: int = 0) -> None:
         entry = self._kind(kind).get(key)
         if entry is None:
             self._written += 1
             entry = self._kind(kind)[key] = _Entry(key, self._written)
-        entry.row, entry.version, entry.touched = row, entry.version + 1, self._youngest
+        entry.row, entry.version = row, entry.version + 1
+        entry.stamp(self._youngest, since)
 
-    def _upsert(self, kind: str, key: str, row: Row) -> bool:
+    def _upsert(self, kind: str, key: str, row: Row, since: int = 0) -> bool:
         entry = self._kind(kind).get(key)
+        if entry is not None and since and entry.written >= since:
+            return False
         if entry is None or entry.row[6] != row[6]:
-            self._write(kind, key, row)
+            self._write(kind, key, row, since)
             return True
-        entry.row, entry.touched = row, self._youngest
+        entry.row = row
+        entry.stamp(self._youngest, since)
         return False
 
     def _tell(self, events: list[Row]) -> None:
@@ -223,7 +227,7 @@ class MemoryCatalog(Catalog):
 class _Entry:
     """A row with its stamps: its place in the order of insertion, and the last generation of each scope that saw it."""
 
-    __slots__ = ("key", "place", "row", "seen", "touched", "version")
+    __slots__ = ("key", "place", "row", "seen", "touched", "version", "written")
 
     def __init__(self, key: str, place: int) -> None:
         self.key = key
@@ -231,7 +235,14 @@ class _Entry:
         self.row: Row = ("", "", "", None, "", "", "{}")
         self.version = 0
         self.touched = 0
+        self.written = 0
         self.seen: dict[_Identity, int] = {}
+
+    def stamp(self, youngest: int, since: int) -> None:
+        """Note a write: a direct one, or one of the listing with the number `since`."""
+        self.touched = youngest
+        if not since:
+            self.written = youngest
 
     def stored(self, kind: str) -> Stored:
         """Return the document, which is the reader's own."""

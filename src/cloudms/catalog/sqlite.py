@@ -189,7 +189,8 @@ class SqliteCatalog(Catalog):
         if not rows:
             return 0
         with _Use(self, write=True) as db:
-            changed = rows_of.upsert(db, scope.kind, rows, listed=0 if scope.query else generation.number)
+            listed = 0 if scope.query else generation.number
+            changed = rows_of.upsert(db, scope.kind, rows, listed=listed, since=generation.number)
             if scope.query:
                 rows_of.join(db, generation, rows)
         return changed

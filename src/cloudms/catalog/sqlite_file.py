@@ -147,16 +147,16 @@ def documents_counters_leases_scopes(db: sqlite3.Connection) -> None:
 
     `document` is kept in the order of its key and holds only what lists are made from, so that a search reads few
     pages; `body` holds the JSON. `document.touched` is the number of the youngest generation when the row was last
-    written, `document.listed` the last complete listing (one without a query) that saw it; `member` says which
-    listings with a query saw it.
+    written, `document.written` the same of a direct write (put, insert, replace), `document.listed` the last complete
+    listing (one without a query) that saw it; `member` says which listings with a query saw it.
     """
     for statement in (
         f"PRAGMA application_id={APPLICATION}",
         "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, at REAL NOT NULL)",
         "CREATE TABLE document (kind TEXT NOT NULL, key TEXT NOT NULL, id INTEGER NOT NULL, version INTEGER NOT NULL,"
-        " touched INTEGER NOT NULL, listed INTEGER NOT NULL, cloud TEXT NOT NULL, name TEXT NOT NULL,"
-        " region TEXT NOT NULL, fetched, labels TEXT NOT NULL, search TEXT NOT NULL, PRIMARY KEY (kind, key))"
-        " WITHOUT ROWID",
+        " touched INTEGER NOT NULL, written INTEGER NOT NULL, listed INTEGER NOT NULL, cloud TEXT NOT NULL,"
+        " name TEXT NOT NULL, region TEXT NOT NULL, fetched, labels TEXT NOT NULL, search TEXT NOT NULL,"
+        " PRIMARY KEY (kind, key)) WITHOUT ROWID",
         "CREATE INDEX document_cloud ON document (kind, cloud, key)",
         "CREATE INDEX document_name ON document (kind, name)",
         "CREATE UNIQUE INDEX document_newest ON document (kind, id)",
@@ -169,7 +169,7 @@ def documents_counters_leases_scopes(db: sqlite3.Connection) -> None:
         " PRIMARY KEY (scope, key)) WITHOUT ROWID",
         "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE lease (name TEXT PRIMARY KEY, owner TEXT NOT NULL, token TEXT NOT NULL, expires NOT NULL)"
-        " WITHOUT ROWID",
+        " PRIMARY KEY (kind, key)) WITHOUT ROWID",
         "CREATE TRIGGER document_deleted AFTER DELETE ON document BEGIN"
         " DELETE FROM body WHERE id = old.id;"
         " DELETE FROM member WHERE key = old.key AND scope IN (SELECT id FROM scope WHERE kind = old.kind);"

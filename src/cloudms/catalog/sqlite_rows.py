@@ -43,25 +43,28 @@ def place(db: sqlite3.Connection, kind: str, key: str) -> int:
     return found
 
 
-def add(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed: int = 0) -> None:
-    """Write rows whose keys are free."""
+def add(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed: int = 0, since: int = 0) -> None:
+    """Write rows whose keys are free; `since` as for `upsert`."""
     touched, first = youngest(db), number(db, _NEXT)
+    stamps = (touched, 0 if since else touched, listed)
     db.executemany(
-        "INSERT INTO document (id, kind, key, version, touched, listed, cloud, name, region, fetched, labels, search)"
-        " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((first + nth, kind, key, touched, listed, *row[:6]) for nth, (key, row) in enumerate(rows.items())),
+        "INSERT INTO document"
+        " (id, kind, key, version, touched, written, listed, cloud, name, region, fetched, labels, search)"
+        " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((first + nth, kind, key, *stamps, *row[:6]) for nth, (key, row) in enumerate(rows.items())),
     )
     bodies = ((first + nth, row[6]) for nth, row in enumerate(rows.values()))
     db.executemany("INSERT INTO body (id, json) VALUES (?, ?)", bodies)
 
 
-def change(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed: int = 0) -> None:
-    """Write rows whose keys are there, as a change."""
+def change(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed: int = 0, since: int = 0) -> None:
+    """Write rows whose keys are there, as a change; `since` as for `upsert`."""
     touched = youngest(db)
+    stamps = (touched, 0 if since else touched, listed)
     db.executemany(
-        "UPDATE document SET version = version + 1, touched = ?, listed = max(listed, ?), cloud = ?, name = ?,"
-        " region = ?, fetched = ?, labels = ?, search = ? WHERE kind = ? AND key = ?",
-        ((touched, listed, *row[:6], kind, key) for key, row in rows.items()),
+        "UPDATE document SET version = version + 1, touched = ?, written = max(written, ?), listed = max(listed, ?),"
+        " cloud = ?, name = ?, region = ?, fetched = ?, labels = ?, search = ? WHERE kind = ? AND key = ?",
+        ((*stamps, *row[:6], kind, key) for key, row in rows.items()),
     )
     db.executemany(
         "UPDATE body SET json = ? WHERE id = (SELECT id FROM document WHERE kind = ? AND key = ?)",
@@ -69,25 +72,33 @@ def change(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed
     )
 
 
-def upsert(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed: int = 0) -> int:
-    """Write rows; one whose body is the same only gets its time and stamp; return how many are new or changed."""
+def upsert(db: sqlite3.Connection, kind: str, rows: Mapping[str, Row], *, listed: int = 0, since: int = 0) -> int:
+    """Write rows; one whose body is the same only gets its time and stamp; return how many are new or changed.
+
+    `since` is the number of the generation that listed them (0: they are written directly). What was written directly
+    since that generation began is newer than the listing and is left alone.
+    """
     touched = youngest(db)
     new, changed, same = {}, {}, []
     for key, row in rows.items():
         found = db.execute(
-            "SELECT b.json, d.fetched, d.touched, d.listed FROM document d JOIN body b ON b.id = d.id"
+            "SELECT b.json, d.fetched, d.touched, d.listed, d.written FROM document d JOIN body b ON b.id = d.id"
             " WHERE d.kind = ? AND d.key = ?",
             (kind, key),
         ).fetchone()
         if found is None:
             new[key] = row
+        elif since and found[4] >= since:
+            continue
         elif found[0] != row[6]:
             changed[key] = row
-        elif found[1:] != (row[3], touched, max(listed, found[3])):
-            same.append((row[3], touched, listed, kind, key))
-    add(db, kind, new, listed=listed)
-    change(db, kind, changed, listed=listed)
-    stamp = "UPDATE document SET fetched = ?, touched = ?, listed = max(listed, ?) WHERE kind = ? AND key = ?"
+        else:
+            wanted = (row[3], touched, max(listed, found[3]), found[4] if since else touched)
+            if found[1:] != wanted:
+                same.append((*wanted, kind, key))
+    add(db, kind, new, listed=listed, since=since)
+    change(db, kind, changed, listed=listed, since=since)
+    stamp = "UPDATE document SET fetched = ?, touched = ?, listed = ?, written = ? WHERE kind = ? AND key = ?"
     db.executemany(stamp, same)
     return len(new) + len(changed)
 

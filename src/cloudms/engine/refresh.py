@@ -128,9 +128,9 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
         noun = noun.with_(token=noun.token or tokens.get(noun.id, "")) if isinstance(noun, Volume) else noun
         page[noun.key] = noun.to_document()
         if len(page) >= 500:
-            ctx.catalog.absorb(generation, page)
+            ctx.catalog.absorb(generation, _still_there(ctx, known, page))
             page = {}
-    ctx.catalog.absorb(generation, _still_there(ctx, known, page) if kind == "vm" else page)
+    ctx.catalog.absorb(generation, _still_there(ctx, known, page))
     unseen = ctx.catalog.seal(generation, now=ctx.clock.now(), prune=kind not in ("vm", "volume"))
     if kind == "vm":
         for row in unseen:
