@@ -169,7 +169,7 @@ def documents_counters_leases_scopes(db: sqlite3.Connection) -> None:
         " PRIMARY KEY (scope, key)) WITHOUT ROWID",
         "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE lease (name TEXT PRIMARY KEY, owner TEXT NOT NULL, token TEXT NOT NULL, expires NOT NULL)"
-        " PRIMARY KEY (kind, key)) WITHOUT ROWID",
+        " WITHOUT ROWID",
         "CREATE TRIGGER document_deleted AFTER DELETE ON document BEGIN"
         " DELETE FROM body WHERE id = old.id;"
         " DELETE FROM member WHERE key = old.key AND scope IN (SELECT id FROM scope WHERE kind = old.kind);"
