@@ -14,7 +14,7 @@ from cloudms.engine.reserve import free_names
 from cloudms.errors import CloudmsError, Interrupted, NotReady
 from cloudms.verb import LOCAL, Doc, Names, verb
 
-_WORK = "echo \"$(hostname): $(python3 -c 'print(sum(i * i for i in range(10**5)))') computed on $(uname -srm)\""
+_WORK = 'hostname; python3 -c "print(sum(i * i for i in range(10**5)))"'
 
 
 @verb("demo", streams=True, doors=LOCAL, example="cms demo --keep")
