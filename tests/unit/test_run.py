@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,7 @@ def test_every_part_runs_although_an_early_one_fails(monkeypatch: pytest.MonkeyP
         return run.Tally(name, failed=1)
 
     monkeypatch.setattr(run, "pytest_part", part)
+    monkeypatch.setattr(run, "adopt_orphans", lambda: None)
     assert run.main(["unit", "house", "--", "-k", "x"]) == 1
     assert ran == ["unit -k x", "house -k x"]
 
@@ -82,6 +85,7 @@ def test_campaigns_are_listed_without_importing_them(
     (tmp_path / "kill.py").write_text("DESCRIPTION = 'kill it'\nSMOKE = 2\nraise SystemExit('imported')\n")
     (tmp_path / "helper.py").write_text("NOTHING = 1\n")
     monkeypatch.setattr(run, "CAMPAIGNS", tmp_path)
+    monkeypatch.setattr(run, "adopt_orphans", lambda: None)
     assert run.campaigns() == {"kill": ("kill it", 2)}
     assert run.main(["campaign"]) == 0
     assert capsys.readouterr().out == "kill             kill it (a full run does it 2 times)\n"
@@ -109,3 +113,17 @@ def test_only_daemons_started_meanwhile_and_idle_are_stopped(
 
 def test_a_command_that_takes_too_long_is_ended() -> None:
     assert run.call(["sleep", "30"], limit=0.05) == 124
+
+
+def test_orphans_are_adopted_and_buried() -> None:
+    script = """
+import subprocess, sys, time
+from pathlib import Path
+from tests import run
+run.adopt_orphans()
+orphan = subprocess.run(["sh", "-c", "sleep 0.05 >/dev/null & echo $!"], capture_output=True, text=True).stdout.strip()
+assert f"PPid:\\t{run.os.getpid()}" in Path(f"/proc/{orphan}/status").read_text()
+assert run.call(["sleep", "0.3"], limit=20) == 0
+assert not Path(f"/proc/{orphan}").exists()
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=run.ROOT, check=True, timeout=60)

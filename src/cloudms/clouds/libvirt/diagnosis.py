@@ -30,7 +30,9 @@ MEMORY_WARN, MEMORY_FAIL = GIB, GIB // 4
 CORE_LIMIT_MATTERS = 11_000_000
 COMMAND_LIMIT_S = 20.0
 INSTALL_LIMIT_S = 1800.0
-MEMINFO = Path("/proc/meminfo")
+INIT_LIMIT_S, INIT_TRIES = 2.0, 20
+PROC = Path("/proc")
+MEMINFO = PROC / "meminfo"
 PACKAGES = Path(__file__).with_name("packages.txt")
 
 
@@ -72,8 +74,9 @@ def diagnose(uri: str, *, clock: Clock | None = None) -> list[Check]:
     tools = [
         check_program(*tool) for tool in (("qemu", "qemu-system-x86_64"), ("qemu-img", "qemu-img"), ("ssh", "ssh"))
     ]
+    rights = [*check_groups(uri), *check_core_limit(uri), *check_init(clock)]
     machine = [check_kvm_device(uri), check_acceleration(uri, clock), check_disk(uri), check_memory()]
-    return [*tools, check_packages(uri), binding, link, *check_groups(uri), *check_core_limit(uri), *machine]
+    return [*tools, check_packages(uri), binding, link, *rights, *machine]
 
 
 def fix(check: Check) -> str:
@@ -213,6 +216,23 @@ def check_core_limit(uri: str) -> Iterator[Check]:
         return
     message = "core dumps are limited here, and libvirt then starts no machine"
     yield Check("core-limit", "warn", message, hint="log in with su - or ssh; sudo -u sets this limit")
+
+
+def check_init(clock: Clock) -> Iterator[Check]:
+    """Warn when ended processes without a parent stay zombies, as in many containers.
+
+    libvirt takes the zombie of a machine for a process that cannot be killed: stopping one was seen to take 40 s and
+    then to fail. Nothing is said where systemd is the first process.
+    """
+    if host.systemd_runs():
+        return
+    orphan = _call(["sh", "-c", "sleep 0 >/dev/null & echo $!"]).stdout.strip()
+    for _ in range(INIT_TRIES):
+        if not orphan or not (PROC / orphan).exists():
+            return
+        clock.sleep(INIT_LIMIT_S / INIT_TRIES)
+    message = "the first process of this machine collects no ended processes, so that stopping a VM is slow and fails"
+    yield Check("init", "warn", message, hint="start the container with an init, as docker run --init does")
 
 
 def _binding_version() -> int:

@@ -230,3 +230,21 @@ def test_limited_core_dumps_are_told_where_they_stop_a_start(
     monkeypatch.setattr(resource, "getrlimit", lambda which: (0, limit))
     monkeypatch.setattr(diagnosis, "_binding_version", lambda: version)
     assert [check.name for check in diagnosis.check_core_limit(uri)] == ["core-limit"] * warned
+
+
+@pytest.mark.parametrize(("systemd", "collected", "warned"), [(True, False, 0), (False, True, 0), (False, False, 1)])
+def test_a_first_process_that_collects_nobody_is_told(
+    calls: list[list[str]],
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    systemd: bool,
+    collected: bool,
+    warned: int,
+) -> None:
+    monkeypatch.setattr(host, "systemd_runs", lambda: systemd)
+    monkeypatch.setattr(diagnosis, "PROC", tmp_path)
+    if not collected:
+        (tmp_path / "version 9\nmore").mkdir()  # what the stand-in for the shell says
+    assert [check.name for check in diagnosis.check_init(clock)] == ["init"] * warned
+    assert sum(clock.slept) == pytest.approx(diagnosis.INIT_LIMIT_S * warned)
