@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from cloudms import paths, registry
+from cloudms.config import Config, Finding
 from cloudms.context import Context, not_found
 from cloudms.engine import Plan, Work, action
 from cloudms.engine.refresh import event
@@ -92,6 +93,12 @@ def _set(work: Work) -> Noun:
     return setting
 
 
+def findings(ctx: Context) -> list[Finding]:
+    """Return what the file as it is now gives reason to say; a shell may have read it long ago."""
+    now = Config(ctx.config.path, kinds=ctx.config.kinds, environ=ctx.config.environ, clock=ctx.clock)
+    return now.check(registry.index().reserved())
+
+
 @verb(
     "config",
     "check",
@@ -102,7 +109,7 @@ def _set(work: Work) -> Noun:
 )
 def check(ctx: Context) -> Iterator[dict[str, Any]]:
     """Say what is wrong, odd or unused in the configuration, with file and line, the worst first."""
-    found = ctx.config.check(registry.index().reserved())
+    found = findings(ctx)
     for finding in found:
         yield finding.to_public()
     errors = [finding for finding in found if finding.level == "error"]

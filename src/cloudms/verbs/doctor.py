@@ -14,12 +14,13 @@ from typing import Annotated
 from cloudms import __version__, paths, registry
 from cloudms.context import Context
 from cloudms.engine.operation import observed
-from cloudms.errors import CloudmsError, NotReady
+from cloudms.errors import CloudmsError, ConfigError, NotReady
 from cloudms.model import Check, CloudInfo, Noun, Operation, OperationState
 from cloudms.record import Record
 from cloudms.verb import LOCAL, Doc, verb
 from cloudms.verbs.cloud import check as check_clouds
 from cloudms.verbs.cloud import list_ as list_clouds
+from cloudms.verbs.config import findings
 
 _GIB = 1024**3
 _WARN_FREE, _FAIL_FREE = 5 * _GIB, _GIB // 2
@@ -65,7 +66,10 @@ def _safely(ctx: Context, name: str, look: Look) -> Iterator[Found]:
     try:
         yield from look(ctx)
     except CloudmsError as error:
-        yield _fail(name, error.message, error.hint)
+        if isinstance(error, ConfigError) and name != "config":
+            yield _warn(name, "not looked at: the configuration cannot be read", "cms config check")
+        else:
+            yield _fail(name, error.message, error.hint)
 
 
 def _mended(ctx: Context, name: str, look: Look) -> Iterator[Check]:
@@ -106,8 +110,14 @@ def _python(ctx: Context) -> Iterator[Found]:
     extras: dict[str, bool] = version(ctx)["extras"]
     words = ", ".join(f"{name} {'installed' if there else 'missing'}" for name, there in extras.items())
     yield _ok("python", f"cloudms {__version__} on Python {sys.version.split()[0]}; optional parts: {words}")
+
+
+def _extras(ctx: Context) -> Iterator[Found]:
+    from cloudms.verbs.version import version
+
+    there: dict[str, bool] = version(ctx)["extras"]
     for name in sorted(_needed(ctx)):
-        if extras.get(name) is False:
+        if there.get(name) is False:
             yield _fail(f"extra {name}", f"an active cloud needs the optional part {name}", _pip(name))
 
 
@@ -174,7 +184,7 @@ def _closed(files: Iterable[Path]) -> str:
 
 def _config(ctx: Context) -> Iterator[Found]:
     levels: dict[str, list[str]] = {"error": [], "warning": [], "info": []}
-    for finding in ctx.config.check(registry.index().reserved()):
+    for finding in findings(ctx):
         levels[finding.level].append(f"{finding.place}: {finding.message}" if finding.place else finding.message)
     if levels["error"]:
         yield _fail("config", _first(levels["error"]), "cms config check")
@@ -278,6 +288,7 @@ def _answered(info: CloudInfo) -> Found:
 
 _LOOKS: tuple[tuple[str, Look], ...] = (
     ("python", _python),
+    ("extras", _extras),
     ("files", _files),
     ("config", _config),
     ("catalog", _catalog),

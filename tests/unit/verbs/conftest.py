@@ -1,0 +1,90 @@
+"""A house over two fake clouds, with the catalog in memory and in SQLite, and a clock that is told to move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudms import registry
+from cloudms.catalog.memory import MemoryCatalog
+from cloudms.catalog.sqlite import SqliteCatalog
+from cloudms.clock import ManualClock
+from cloudms.config import Config
+from cloudms.context import Context
+from cloudms.engine import Plan, run
+from cloudms.model import Operation
+
+CONFIG = """\
+cloudmesh:
+  profile: {user: alice}
+  default: {cloud: one}   # a comment that stays
+  cloud:
+    one:
+      cm: {active: true, kind: fake}
+      default: {image: micro, flavor: small}
+    two:
+      cm: {active: true, kind: fake}
+    aws:
+      cm: {active: true, kind: aws}
+      credentials: {EC2_ACCESS_ID: TBD, EC2_SECRET_KEY: TBD}
+    strange:
+      cm: {active: true, kind: strange}
+    local:
+      cm: {active: false, kind: libvirt}
+"""
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ctx(request: pytest.FixtureRequest, own_home: Path, clock: ManualClock) -> Iterator[Context]:
+    """Return a context with two active fake clouds."""
+    folder = own_home / ".cloudmesh"
+    folder.mkdir(mode=0o700)
+    file = folder / "cloudmesh.yaml"
+    file.write_text(CONFIG)
+    file.chmod(0o600)
+    catalog = MemoryCatalog() if request.param == "memory" else SqliteCatalog(folder / "catalog.sqlite")
+    kinds = registry.index().families["cloudms.clouds"]
+    made = Context(catalog=catalog, clock=clock, config=Config(kinds=kinds), actor="alice@desk")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def plain(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a kind of cloud without any role, and configure one of it."""
+    assert ctx.config.path
+    families = registry.index().families
+    kinds = {**families["cloudms.clouds"], "plain": "tests.unit.verbs.plain:PlainCloud"}
+    monkeypatch.setitem(registry.index().__dict__, "families", {**families, "cloudms.clouds": kinds})
+    ctx.config.path.write_text(CONFIG + "    plain:\n      cm: {active: true, kind: plain}\n")
+    monkeypatch.setattr(ctx, "_config", Config(kinds=kinds))
+
+
+@pytest.fixture
+def call(ctx: Context) -> Call:
+    """Return a function that calls a verb by its words and carries out its plan."""
+
+    def do(words: str, *args: Any, dry_run: bool = False, **options: Any) -> Any:
+        entry = registry.index().exact(words.split())
+        assert entry, words
+        result = entry.load().function(ctx, *args, **options)
+        return run(ctx, result) if isinstance(result, Plan) and not dry_run else result
+
+    return do
+
+
+def outcome(operation: Operation) -> Any:
+    """Return the result of an operation's only step, or the public error it failed with."""
+    (step,) = operation.steps
+    return step.error or step.result
+
+
+def events(ctx: Context) -> list[str]:
+    """Return what the event log says, the oldest first."""
+    rows = ctx.catalog.find("event", newest=True)
+    return [f"{row.document['action']} {row.document['target']}: {row.document['text']}" for row in reversed(rows)]
