@@ -38,8 +38,8 @@ class CloudmsError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str = "", details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = " ".join(message.splitlines())  # names from outside may hold line breaks
+        super().__init__(self.message)
         self.hint = hint
         self.details: dict[str, Any] = dict(details or {})
 

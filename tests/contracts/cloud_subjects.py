@@ -1,0 +1,217 @@
+"""Every cloud that the contract of clouds is tested on: a new cloud is one `Subject` here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudms import registry
+from cloudms.clock import Clock, ManualClock, SystemClock
+from cloudms.clouds.base import Cloud, Role, Setup
+from cloudms.errors import CloudmsError, NotFound
+from cloudms.model import Flavor, Vm, VmSpec, VmState
+from cloudms.record import Record
+
+OWNER = "ada"
+OTHER = "grace"
+SECRET = "user-data-secret-4711"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g ada@lab"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAfHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB ada@lab"
+
+SDKS = ("libvirt", "boto3", "botocore", "openstack", "keystoneauth1", "azure", "libcloud", "htcondor", "classad")
+"""Packages that importing a cloud must not bring with it."""
+
+
+class Subject(Record):
+    """A cloud under test.
+
+    `image` and `flavor` are what its VMs are made of; `prepare` makes what it needs in a folder and returns its
+    options; `missing` says why it cannot be tested here, or nothing; `clock` makes the clock that its connections
+    share. `patience` is how many seconds a change of state may take and `poll` how often it is looked at; `crowd` how
+    many VMs are made at once; `unique_names` whether two VMs cannot share a name; `sdk` the package it stands on;
+    `prompt` what its guest prints on the console when it has booted. `live` ones run against something real.
+    """
+
+    kind: str
+    label: str = ""
+    image: str = ""
+    flavor: str = ""
+    prepare: Callable[[Path], Mapping[str, Any]] = lambda _folder: {}
+    missing: Callable[[], str] = lambda: ""
+    clock: Callable[[], Clock] = SystemClock
+    patience: float = 120.0
+    poll: float = 0.2
+    crowd: int = 8
+    unique_names: bool = True
+    sdk: str = ""
+    prompt: str = ""
+    live: bool = False
+
+    @property
+    def cls(self) -> type[Cloud]:
+        """Return the class, which imports no SDK."""
+        found: type[Cloud] = registry.load("cloudms.clouds", self.kind)
+        return found
+
+    def has(self, *roles: type[Role]) -> bool:
+        """Whether the cloud has all of the roles."""
+        return all(issubclass(self.cls, role) for role in roles)
+
+
+def fake_options(**more: Any) -> Callable[[Path], Mapping[str, Any]]:
+    """Return what prepares a fake cloud: transitions take time, which passes when the tests sleep."""
+    times = {"boot_seconds": 2, "stop_seconds": 1, "change_seconds": 1, "delete_seconds": 1, "linger_seconds": 2}
+    return lambda folder: {"state": str(folder / "state.json"), **times, **more}
+
+
+SUBJECTS = (
+    Subject(
+        kind="fake", image="micro", flavor="nano", prepare=fake_options(foreign=["theirs"]), clock=ManualClock, poll=0.5
+    ),
+    Subject(
+        kind="fake", label="fake-lax", image="ubuntu-24.04", flavor="small", clock=ManualClock, unique_names=False,
+        prepare=fake_options(unique_names=False, confirm_resize=False, boot_seconds=0, linger_seconds=0),
+    ),
+)  # fmt: skip
+
+
+class Bench:
+    """One subject with its connections and one VM that the cases share, so that slow clouds boot few."""
+
+    def __init__(self, subject: Subject, folder: Path) -> None:
+        self.subject = subject
+        self.folder = folder
+        self.clock = subject.clock()
+        self.options = subject.prepare(folder)
+        self.made: dict[str, Vm] = {}
+        self.opened: list[Cloud] = []
+        self.cloud = self.open()
+        self._shared: VmSpec | None = None
+
+    def open(self, owner: str = OWNER) -> Cloud:
+        """Return a new connection."""
+        setup = Setup(name="bench", options=self.options, owner=owner, clock=self.clock)
+        self.opened.append(self.subject.cls(setup))
+        return self.opened[-1]
+
+    def has(self, role: type[Role]) -> bool:
+        """Whether the cloud has `role`."""
+        return self.subject.has(role)
+
+    def spec(self, name: str = "", **more: Any) -> VmSpec:
+        """Return a request for a VM with a name and a token that nothing else has."""
+        token = uuid.uuid4().hex
+        values = {"image": self.subject.image, "flavor": self.subject.flavor, "owner": OWNER, "keys": (KEY,), **more}
+        return VmSpec(name=name or f"cms-contract-{token[:8]}", token=token, **values)
+
+    def create(self, name: str = "", **more: Any) -> Vm:
+        """Make a VM, which is deleted at the end."""
+        spec = self.spec(name, **more)
+        return self.keep((self.cloud if spec.owner == OWNER else self.open(spec.owner)).create_vm(spec))
+
+    def keep(self, vm: Vm) -> Vm:
+        """Remember a VM so that it is deleted at the end, and return it."""
+        self.made[vm.id] = vm
+        return vm
+
+    @property
+    def shared_spec(self) -> VmSpec:
+        """Return the request that the shared VM was made from."""
+        if self._shared is None:
+            self._shared = self.spec(user_data=f"#cloud-config\n# {SECRET}\n")
+        return self._shared
+
+    def vm(self, *states: VmState) -> Vm:
+        """Return the shared VM as it is now, or when it has reached one of `states`; made when it is first needed."""
+        vm = self.keep(self.cloud.create_vm(self.shared_spec))
+        return self.wait(vm, *states) if states else self.cloud.get_vm(vm)
+
+    def wait(self, vm: Vm, *states: VmState, patience: float | None = None) -> Vm:
+        """Return `vm` when it has reached one of `states`."""
+        deadline = self.clock.monotonic() + (patience or self.subject.patience)
+        while True:
+            seen = self.cloud.get_vm(vm)
+            if seen.state in states:
+                return seen
+            assert self.clock.monotonic() < deadline, f"{vm.name} is {seen.state} ({seen.reason}), not {states}"
+            assert VmState.ERROR in states or seen.state is not VmState.ERROR, f"{vm.name}: {seen.reason}"
+            self.clock.sleep(self.subject.poll)
+
+    def running(self) -> Vm:
+        """Return the shared VM, running."""
+        vm = self.vm()
+        if vm.state is VmState.AWAITING_CONFIRM:
+            vm = self.cloud.confirm_vm(vm)  # type: ignore[attr-defined]
+        if vm.state is VmState.SUSPENDED:
+            vm = self.cloud.resume_vm(vm)  # type: ignore[attr-defined]
+        if vm.state is VmState.STOPPING:
+            vm = self.cloud.stop_vm(vm, force=True)  # type: ignore[attr-defined]
+        if vm.state in (VmState.STOPPED, VmState.SAVED, VmState.DEALLOCATED):
+            vm = self.cloud.start_vm(vm)  # type: ignore[attr-defined]
+        return self.wait(vm, VmState.RUNNING)
+
+    def stopped(self) -> Vm:
+        """Return the shared VM, switched off."""
+        vm = self.running()
+        return self.wait(self.cloud.stop_vm(vm, force=True), VmState.STOPPED)  # type: ignore[attr-defined]
+
+    def booted(self, vm: Vm) -> None:
+        """Wait until the guest of `vm` listens to the power button, as far as its cloud or its console tell."""
+        if self.cloud.ready(vm) is not None:
+            self.eventually(lambda: self.cloud.ready(vm) == "", f"{vm.name} is ready")
+        elif self.subject.prompt:
+            log = self.cloud.console_log  # type: ignore[attr-defined]
+            self.eventually(lambda: self.subject.prompt in log(vm), f"{vm.name} prints {self.subject.prompt!r}")
+
+    def eventually(self, question: Callable[[], object], what: str) -> None:
+        """Ask until the answer is true."""
+        deadline = self.clock.monotonic() + self.subject.patience
+        while not question():
+            assert self.clock.monotonic() < deadline, f"not in {self.subject.patience} s: {what}"
+            self.clock.sleep(self.subject.poll)
+
+    def gone(self, vm: Vm) -> bool:
+        """Whether the cloud says that `vm` is gone."""
+        try:
+            return self.cloud.get_vm(vm).state is VmState.TERMINATED
+        except NotFound:
+            return True
+
+    def delete(self, vm: Vm) -> None:
+        """Delete a VM and wait until it is gone."""
+        self.cloud.delete_vm(vm)
+        self.eventually(lambda: self.gone(vm), f"{vm.name} is deleted")
+        self.made.pop(vm.id, None)
+
+    def other_flavor(self, vm: Vm) -> str:
+        """Return a flavor to which `vm` can be resized: another one whose disk is not smaller."""
+        flavors = {flavor.name: flavor for flavor in self.cloud.list_flavors()}
+        return min(self._larger(flavors, flavors[vm.flavor]), key=lambda each: each.memory_mib).name
+
+    def _larger(self, flavors: Mapping[str, Flavor], now: Flavor) -> Iterator[Flavor]:
+        for each in flavors.values():
+            if each.name != now.name and each.disk_gib >= now.disk_gib and each.memory_mib > now.memory_mib:
+                yield each
+
+    def close(self) -> None:
+        """Delete what was made."""
+        for vm in self.made.values():
+            with suppress(CloudmsError):
+                self.open(self.cloud.get_vm(vm).owner).delete_vm(vm)
+        for cloud in self.opened:
+            cloud.close()
+
+
+def needs(*roles: type[Role]) -> pytest.MarkDecorator:
+    """Mark a case that runs on the clouds that have these roles."""
+    return pytest.mark.needs.with_args(*roles)
+
+
+def ghost(owner: str = OWNER) -> Vm:
+    """Return a VM that no cloud has."""
+    return Vm(name="cms-contract-ghost", id=str(uuid.UUID(int=0x60057)), token=uuid.uuid4().hex, owner=owner)
