@@ -2,7 +2,9 @@
 
 What is chosen and why:
 
-- Machine q35 with spare PCIe ports, since each hot-plugged disk needs one and libvirt leaves only one free.
+- Machine q35. Its own devices sit on the root bus and the PCIe ports are left for disks that are attached later (each
+  needs one, and libvirt leaves only one free): a guest counts every port at boot, and six fewer of them made the
+  emulated boot to SSH shorter by 0.2 of 3.4 s.
 - Hot limits (`limits`): twice the processors, since an absent one costs nothing; twice the memory under KVM only, since
   the guest must first fill a balloon with what it may not use, measured at 3 s of CPU per GiB under emulation.
 - Disks with the hypervisor's default cache (writeback, flushes honoured), never `unsafe`: a hard stop must not cost a
@@ -13,15 +15,18 @@ What is chosen and why:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from cloudms.clouds.libvirt.tags import Tags
 from cloudms.record import Record
 
 ARCH = "x86_64"
+Q35 = "q35"
+FIRST_SLOT = 4  # below are the ports; libvirt keeps 0x1f for the chipset
 HEADROOM = 2
-SPARE_PORTS = 16
-"""PCIe ports of a domain: about eight are used by what it starts with, the others are for volumes."""
+SPARE_PORTS = 6
+"""PCIe ports for disks that are attached while the VM runs."""
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 PRIVATE_NETDEV = "cmsprivate"
 STATS_PERIOD_S = 2
@@ -62,7 +67,7 @@ class Machine(Record):
     initrd: str = ""
     cmdline: str = ""
     firmware: str = "bios"
-    machine: str = "q35"
+    machine: str = Q35
 
 
 def limits(vcpus: int, memory_mib: int, accel: str) -> tuple[int, int]:
@@ -88,7 +93,7 @@ def build(machine: Machine) -> str:
     SubElement(domain, "clock", offset="utc")
     _devices(SubElement(domain, "devices"), machine)
     if machine.private:
-        _private(domain, machine.private)
+        _private(domain, machine.private, "pcie.0" if machine.machine == Q35 else "pci.0")
     return tostring(domain, "unicode")
 
 
@@ -110,25 +115,32 @@ def boot_element(kernel: str, initrd: str, cmdline: str, firmware: str, *, machi
 
 def _devices(devices: Element, machine: Machine) -> None:
     SubElement(devices, "controller", type="usb", model="none")
-    if machine.machine == "q35":
-        SubElement(devices, "controller", type="pci", model="pcie-root")
-        for _ in range(SPARE_PORTS):
-            SubElement(devices, "controller", type="pci", model="pcie-root-port")
     root = disk_element(machine.disk, "vda")
-    driver = root.find("driver")
-    if driver is not None:
-        driver.set("discard", "unmap")
-    devices.append(root)
-    devices.append(disk_element(machine.seed, "vdb", form="raw", readonly=True))
-    devices.append(_card(machine))
+    root.find("driver").set("discard", "unmap")  # type: ignore[union-attr]  # disk_element has just made it
+    entropy = Element("rng", model="virtio")
+    _add(entropy, "backend", "/dev/urandom", model="random")
+    balloon = Element("memballoon", model="virtio")
+    SubElement(balloon, "stats", period=str(STATS_PERIOD_S))
+    channels = Element("controller", type="virtio-serial", index="0")
+    seed = disk_element(machine.seed, "vdb", form="raw", readonly=True)
+    own = (root, seed, _card(machine), channels, entropy, balloon)
+    devices.extend(own)
+    if machine.machine == Q35:
+        _place(devices, own)
     serial = SubElement(devices, "serial", type="pty")
     SubElement(serial, "log", file=machine.console, append="on")
     SubElement(devices, "console", type="pty")
     channel = SubElement(devices, "channel", type="unix")
     SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
-    _add(SubElement(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
-    balloon = SubElement(devices, "memballoon", model="virtio")
-    SubElement(balloon, "stats", period=str(STATS_PERIOD_S))
+
+
+def _place(devices: Element, own: Iterable[Element]) -> None:
+    """Put the machine's own devices on the root bus, and free ports beside them."""
+    SubElement(devices, "controller", type="pci", model="pcie-root")
+    for _ in range(SPARE_PORTS):
+        SubElement(devices, "controller", type="pci", model="pcie-root-port")
+    for slot, device in enumerate(own, FIRST_SLOT):
+        SubElement(device, "address", type="pci", domain="0x0000", bus="0x00", slot=f"0x{slot:02x}", function="0x0")
 
 
 def disk_element(path: str, target: str, *, form: str = "qcow2", readonly: bool = False, serial: str = "") -> Element:
@@ -155,15 +167,14 @@ def _card(machine: Machine) -> Element:
     return card
 
 
-def _private(domain: Element, card: PrivateCard) -> None:
+def _private(domain: Element, card: PrivateCard, bus: str) -> None:
     """Add the private card by QEMU arguments: libvirt's own multicast card cannot be kept on the loopback device.
 
-    It stands behind a port of its own at a high slot, so that the guest counts it after the first card.
+    Its slot is a high one, so that the guest counts it after the first card.
     """
     arguments = (
         ("-netdev", f"socket,id={PRIVATE_NETDEV},mcast={card.group}:{card.port},localaddr=127.0.0.1"),
-        ("-device", f"pcie-root-port,id={PRIVATE_NETDEV}port,bus=pcie.0,addr=0x1e,chassis=240"),
-        ("-device", f"virtio-net-pci,netdev={PRIVATE_NETDEV},mac={card.mac},bus={PRIVATE_NETDEV}port,romfile="),
+        ("-device", f"virtio-net-pci,netdev={PRIVATE_NETDEV},mac={card.mac},bus={bus},addr=0x1c,romfile="),
     )
     line = SubElement(domain, f"{{{QEMU_NAMESPACE}}}commandline")
     for pair in arguments:
