@@ -83,8 +83,8 @@ class Reference:
 
 def until_login(vm: Vm) -> None:
     """Wait as `cms` waits: for the banner, then for a command to return."""
-    while not ssh.answers(vm.ssh_host, vm.ssh_port, 1.0):
-        time.sleep(0.1)
+    while not ssh.answers(vm.ssh_host, vm.ssh_port):
+        time.sleep(0.05)
     while ssh.run(vm, ["true"]).exit != 0:
         time.sleep(0.1)
 
@@ -172,6 +172,7 @@ def main() -> int:
     contenders: dict[str, Callable[[Reference, int], float]] = {
         "cms": by_cms, "plain libvirt": by_libvirt, "bare QEMU": by_qemu,
     }  # fmt: skip
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
     with tempfile.TemporaryDirectory(prefix="cms-bench-") as home:
         os.environ.update(HOME=home, CLOUDMESH_CONFIG_DIR=f"{home}/.cloudmesh")
         cms("image", "build", "micro", "--quiet")

@@ -13,7 +13,7 @@ from cloudms.model import Vm, VmState
 DEFAULT_TIMEOUT = 600.0
 """Seconds until a wait for a VM gives up; a full cloud image needs a minute or more under emulation."""
 
-_PROBE = 0.1
+_PROBE = 0.05
 """Seconds between two looks for the SSH banner."""
 _LOGIN_FAILURES = 8
 """How often an SSH server may refuse our key before it is believed (keys arrive during first boot)."""
@@ -59,7 +59,7 @@ class _Waiting:
 
     def banner(self) -> None:
         """Wait until an SSH server answers."""
-        while not (self.vm.ssh_host and ssh.answers(self.vm.ssh_host, self.vm.ssh_port, min(1.0, self.left()))):
+        while not (self.vm.ssh_host and ssh.answers(self.vm.ssh_host, self.vm.ssh_port)):
             self.next("waiting for SSH" if self.vm.ssh_host else "waiting for an address", _PROBE)
             if self.clock.monotonic() - self.looked > 2.0:
                 self.look()
