@@ -83,7 +83,13 @@ def _resize(work: Work) -> Vm:
 
 
 @verb("vm", "confirm", changes=True, columns=_COLUMNS, example="cms vm confirm web1")
-def confirm(ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None) -> Plan:
+def confirm(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Keep the new flavor of resized VMs, on clouds that ask."""
     return _decide(ctx, "vm confirm", vms(ctx, names, cloud=cloud or "", labels=label))
 
@@ -94,7 +100,13 @@ def _confirm(work: Work) -> Vm:
 
 
 @verb("vm", "revert", changes=True, columns=_COLUMNS, example="cms vm revert web1")
-def revert(ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None) -> Plan:
+def revert(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Go back to the flavor from before a resize, on clouds that ask."""
     return _decide(ctx, "vm revert", vms(ctx, names, cloud=cloud or "", labels=label))
 

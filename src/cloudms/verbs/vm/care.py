@@ -64,13 +64,25 @@ def _adopt(work: Work) -> Vm:
 
 
 @verb("vm", "protect", changes=True, columns=_COLUMNS, example="cms vm protect db1")
-def protect(ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None) -> Plan:
+def protect(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Protect VMs: they are not deleted until they are unprotected."""
     return _mark(ctx, "vm protect", vms(ctx, names, cloud=cloud or "", labels=label), {"protected": True})
 
 
 @verb("vm", "unprotect", changes=True, columns=_COLUMNS, example="cms vm unprotect db1")
-def unprotect(ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None) -> Plan:
+def unprotect(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Allow VMs to be deleted again."""
     return _mark(ctx, "vm unprotect", vms(ctx, names, cloud=cloud or "", labels=label), {"protected": False})
 

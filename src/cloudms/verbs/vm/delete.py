@@ -25,7 +25,7 @@ from cloudms.verbs.vm.look import CloudName, Labels, VmNames
 )
 def delete(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
     label: Labels = None,

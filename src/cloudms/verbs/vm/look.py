@@ -110,7 +110,7 @@ def refresh_(ctx: Context, *, cloud: CloudName = None) -> Listing:
 @verb("vm", "ping", streams=True, example="cms vm ping web[1-3]")
 def ping(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
     label: Labels = None,
@@ -145,7 +145,7 @@ def ping(
 )
 def wait(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
     label: Labels = None,

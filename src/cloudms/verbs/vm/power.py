@@ -31,7 +31,12 @@ def _plan(ctx: Context, verb_: str, found: Sequence[Vm], role: type[Role], **par
 
 @verb("vm", "start", changes=True, columns=_COLUMNS, example="cms vm start web[1-3]")
 def start(
-    ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None, timeout: Timeout = None
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+    timeout: Timeout = None,
 ) -> Plan:
     """Start VMs; a saved one continues where it was."""
     found = vms(ctx, names, cloud=cloud or "", labels=label, what="name the VMs to start")
@@ -53,7 +58,7 @@ def _start(work: Work) -> Vm:
 @verb("vm", "stop", changes=True, columns=_COLUMNS, example="cms vm stop web1")
 def stop(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
     label: Labels = None,
@@ -85,7 +90,13 @@ def _stop(work: Work) -> Vm:
 
 
 @verb("vm", "suspend", changes=True, columns=_COLUMNS, example="cms vm suspend web1")
-def suspend(ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None) -> Plan:
+def suspend(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Freeze VMs with their memory kept."""
     return _plan(ctx, "vm suspend", vms(ctx, names, cloud=cloud or "", labels=label), Suspend)
 
@@ -97,7 +108,13 @@ def _suspend(work: Work) -> Vm:
 
 
 @verb("vm", "resume", changes=True, columns=_COLUMNS, example="cms vm resume web1")
-def resume(ctx: Context, names: VmNames, *, cloud: CloudName = None, label: Labels = None) -> Plan:
+def resume(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Let suspended or saved VMs go on."""
     return _plan(ctx, "vm resume", vms(ctx, names, cloud=cloud or "", labels=label), Suspend)
 
@@ -111,7 +128,7 @@ def _resume(work: Work) -> Vm:
 @verb("vm", "reboot", changes=True, columns=_COLUMNS, example="cms vm reboot web1")
 def reboot(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
     label: Labels = None,
