@@ -34,6 +34,8 @@ def answers(host: str, port: int, timeout: float | None = None) -> bool:
     By default an address of this machine gets a quarter of a second: behind it stands QEMU, which accepts before the
     guest listens and then asks the guest again only at growing intervals, so that a fresh connection is faster.
     """
+    import socket
+
     if timeout is None:
         timeout = 0.25 if host.startswith("127.") else 2.0
     try:
