@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudms import registry
+from cloudms import paths, registry
 from cloudms.clock import Clock, ManualClock, SystemClock
 from cloudms.clouds.base import Cloud, Role, Setup
 from cloudms.errors import CloudmsError, NotFound
@@ -31,16 +35,18 @@ class Subject(Record):
     """A cloud under test.
 
     `image` and `flavor` are what its VMs are made of; `prepare` makes what it needs in a folder and returns its
-    options; `missing` says why it cannot be tested here, or nothing; `clock` makes the clock that its connections
-    share. `patience` is how many seconds a change of state may take and `poll` how often it is looked at; `crowd` how
-    many VMs are made at once; `unique_names` whether two VMs cannot share a name; `sdk` the package it stands on;
-    `prompt` what its guest prints on the console when it has booted. `live` ones run against something real.
+    options, and `dismantle` takes it away; `missing` says why it cannot be tested here, or nothing; `clock` makes the
+    clock that its connections share. `patience` is how many seconds a change of state may take and `poll` how often it
+    is looked at; `crowd` how many VMs are made at once; `unique_names` whether two VMs cannot share a name; `sdk` the
+    package it stands on; `prompt` what its guest prints on the console when it has booted, and `settle` the seconds
+    from there until it listens to the power button. `live` ones run against something real.
     """
 
     kind: str
     label: str = ""
     image: str = ""
     flavor: str = ""
+    dismantle: Callable[[Mapping[str, Any]], None] = lambda _options: None
     prepare: Callable[[Path], Mapping[str, Any]] = lambda _folder: {}
     missing: Callable[[], str] = lambda: ""
     clock: Callable[[], Clock] = SystemClock
@@ -50,6 +56,7 @@ class Subject(Record):
     unique_names: bool = True
     sdk: str = ""
     prompt: str = ""
+    settle: float = 0.0
     live: bool = False
 
     @property
@@ -69,6 +76,54 @@ def fake_options(**more: Any) -> Callable[[Path], Mapping[str, Any]]:
     return lambda folder: {"state": str(folder / "state.json"), **times, **more}
 
 
+@contextmanager
+def home(folder: Path) -> Iterator[Path]:
+    """Let everything of cloudms stand in `folder` for a while."""
+    before = os.environ.get("CLOUDMESH_CONFIG_DIR")
+    os.environ["CLOUDMESH_CONFIG_DIR"] = str(folder)
+    try:
+        yield folder
+    finally:
+        os.environ.pop("CLOUDMESH_CONFIG_DIR")
+        if before is not None:
+            os.environ["CLOUDMESH_CONFIG_DIR"] = before
+
+
+def libvirt_options(folder: Path) -> Mapping[str, Any]:
+    """Build the micro image (or take it from the folder in CMS_TEST_IMAGES) and make a folder for a pool of its own."""
+    from cloudms.images.build import build
+
+    with home(folder / "home"):
+        ready = os.environ.get("CMS_TEST_IMAGES")
+        if ready:
+            shutil.copytree(Path(ready) / "micro", paths.images() / "micro")
+        build("micro")
+    pool = Path(tempfile.mkdtemp(prefix="cms-contract-", dir="/var/tmp"))
+    pool.chmod(0o711)  # QEMU's own user has to come through
+    return {"pool": pool.name, "pool_path": str(pool)}
+
+
+def libvirt_away(options: Mapping[str, Any]) -> None:
+    """Take away the pool with its folder."""
+    import libvirt
+
+    from cloudms.clouds.libvirt.host import default_uri
+
+    with suppress(libvirt.libvirtError):
+        pool = libvirt.open(default_uri()).storagePoolLookupByName(options["pool"])
+        if pool.isActive():
+            pool.destroy()
+        pool.undefine()
+    shutil.rmtree(options["pool_path"], ignore_errors=True)
+
+
+def without_libvirt() -> str:
+    """Return why libvirt cannot be tested here, or nothing."""
+    if find_spec("libvirt") is None:
+        return "libvirt-python is not installed"
+    return "" if shutil.which("qemu-system-x86_64") else "QEMU is not installed"
+
+
 SUBJECTS = (
     Subject(
         kind="fake", image="micro", flavor="nano", prepare=fake_options(foreign=["theirs"]), clock=ManualClock, poll=0.5
@@ -76,6 +131,10 @@ SUBJECTS = (
     Subject(
         kind="fake", label="fake-lax", image="ubuntu-24.04", flavor="small", clock=ManualClock, unique_names=False,
         prepare=fake_options(unique_names=False, confirm_resize=False, boot_seconds=0, linger_seconds=0),
+    ),
+    Subject(
+        kind="libvirt", image="micro", flavor="tiny", prepare=libvirt_options, dismantle=libvirt_away, crowd=4,
+        missing=without_libvirt, sdk="libvirt", prompt="press Enter", settle=8.0, live=True,
     ),
 )  # fmt: skip
 
@@ -86,6 +145,7 @@ class Bench:
     def __init__(self, subject: Subject, folder: Path) -> None:
         self.subject = subject
         self.folder = folder
+        self.home = folder / "home"
         self.clock = subject.clock()
         self.options = subject.prepare(folder)
         self.made: dict[str, Vm] = {}
@@ -160,13 +220,18 @@ class Bench:
         vm = self.running()
         return self.wait(self.cloud.stop_vm(vm, force=True), VmState.STOPPED)  # type: ignore[attr-defined]
 
-    def booted(self, vm: Vm) -> None:
-        """Wait until the guest of `vm` listens to the power button, as far as its cloud or its console tell."""
-        if self.cloud.ready(vm) is not None:
+    def booted(self) -> Vm:
+        """Return the shared VM when its guest listens to the power button, as far as its cloud or console tell."""
+        if self.cloud.ready(self.vm()) is not None:
+            vm = self.running()
             self.eventually(lambda: self.cloud.ready(vm) == "", f"{vm.name} is ready")
         elif self.subject.prompt:
-            log = self.cloud.console_log  # type: ignore[attr-defined]
-            self.eventually(lambda: self.subject.prompt in log(vm), f"{vm.name} prints {self.subject.prompt!r}")
+            log: Callable[[Vm], str] = self.cloud.console_log  # type: ignore[attr-defined]
+            before = log(self.stopped()).count(self.subject.prompt)
+            vm = self.running()
+            self.eventually(lambda: log(vm).count(self.subject.prompt) > before, f"{vm.name} has booted")
+            self.clock.sleep(self.subject.settle)
+        return self.running()
 
     def eventually(self, question: Callable[[], object], what: str) -> None:
         """Ask until the answer is true."""
@@ -200,11 +265,14 @@ class Bench:
 
     def close(self) -> None:
         """Delete what was made."""
-        for vm in self.made.values():
-            with suppress(CloudmsError):
-                self.open(self.cloud.get_vm(vm).owner).delete_vm(vm)
-        for cloud in self.opened:
-            cloud.close()
+        owners = {cloud.setup.owner: cloud for cloud in self.opened}
+        with home(self.home):
+            for vm in self.made.values():
+                with suppress(CloudmsError, KeyError):
+                    owners[self.cloud.get_vm(vm).owner].delete_vm(vm)
+            for cloud in self.opened:
+                cloud.close()
+            self.subject.dismantle(self.options)
 
 
 def needs(*roles: type[Role]) -> pytest.MarkDecorator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cloud_subjects import SUBJECTS, Bench, Subject
@@ -55,6 +56,13 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made = Bench(chosen, tmp_path_factory.mktemp(chosen.label or chosen.kind))
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def home_of_the_bench(request: pytest.FixtureRequest, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the cases that share a bench share its home, too: images stand there."""
+    if "bench" in request.fixturenames:
+        monkeypatch.setenv("CLOUDMESH_CONFIG_DIR", str(request.getfixturevalue("bench").home))
 
 
 @pytest.fixture

@@ -48,8 +48,7 @@ def test_stop_and_start_succeed_when_there_is_nothing_to_do(bench: Bench, cloud:
 
 @needs(Power)
 def test_a_graceful_stop_returns_at_once_and_ends(bench: Bench, cloud: Any) -> None:
-    vm = bench.running()
-    bench.booted(vm)
+    vm = bench.booted()
     asked = cloud.stop_vm(vm)
     assert asked.state in (VmState.STOPPING, STOPPED)
     assert cloud.stop_vm(vm).state in (VmState.STOPPING, STOPPED)
