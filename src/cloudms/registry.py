@@ -281,4 +281,11 @@ def _store(found: Index) -> None:
         temporary.write_text(json.dumps(found.to_document()))
         temporary.replace(file)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink()
+    except OSError:
+        return  # it is not there, or the folder cannot be written: an index is made each time then

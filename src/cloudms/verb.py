@@ -127,8 +127,9 @@ def verb(
 
 
 def verbs_of(module: Any) -> list[Verb]:
-    """Return the verbs a module defines, in the order they are written."""
-    return [value.__verb__ for value in vars(module).values() if hasattr(value, "__verb__")]
+    """Return the verbs a module defines, in the order they are written; those it imports are another module's."""
+    marked = (value for value in vars(module).values() if hasattr(value, "__verb__"))
+    return [value.__verb__ for value in marked if value.__module__ == module.__name__]
 
 
 def parameters(of: Verb) -> list[Parameter]:

@@ -64,19 +64,19 @@ def table(rows: Iterable[Row], view: View) -> Iterator[str]:
 
 
 def as_json(rows: Iterable[Row], view: View) -> Iterator[str]:
-    """Write an array with one object per line, or a single object."""
+    """Write an array with one object per line, or a single object; each line of a stream is whole at once."""
     from json import JSONEncoder
 
+    encode = JSONEncoder(ensure_ascii=view.ascii, indent=2 if view.single else None).encode
     if view.single:
-        encode = JSONEncoder(ensure_ascii=view.ascii, indent=2).encode
         yield from (encode(public(row)) + "\n" for row in rows)
         return
-    encode = JSONEncoder(ensure_ascii=view.ascii).encode
+    between, after = ("", "\n") if view.streaming else (",\n", "")
     before = "[\n"
     for row in rows:
-        yield before + encode(public(row))
-        before = ",\n"
-    yield "[]\n" if before == "[\n" else "\n]\n"
+        yield before + encode(public(row)) + after
+        before = between or ","
+    yield "[]\n" if before == "[\n" else "]\n" if view.streaming else "\n]\n"
 
 
 def as_yaml(rows: Iterable[Row], view: View) -> Iterator[str]:

@@ -87,12 +87,19 @@ class Show:
 
         def heard() -> Iterator[Any]:
             try:
-                yield from rows
+                for row in rows:
+                    yield row
+                    if problem:
+                        return
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (raised again below)
                 problem.append(error)
 
-        view = self._view(columns=self.columns or self.usual, streaming=True)
-        self.screen.write(self.format(heard(), view), follow=True)
+        chunks = self.format(heard(), self._view(columns=self.columns or self.usual, streaming=True))
+        try:
+            self.screen.write(chunks, follow=True)
+        except KeyboardInterrupt as error:  # it came while a row was written
+            problem.append(error)
+            self.screen.write(chunks, follow=True)
         if problem:
             raise problem[0]
 

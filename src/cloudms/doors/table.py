@@ -67,11 +67,22 @@ def _line(cells: list[str]) -> str:
 
 def _upright(row: Any, view: View) -> Iterator[str]:
     names = view.columns or _columns(row, all_of_it=True)
+    tables = [name for name in names if _is_table(_value(row, name))]
+    names = tuple(name for name in names if name not in tables)
     size = max((len(name) for name in names), default=0)
     for name in names:
         text = cell(row, name, view.now)
         label = _styled(f"{name:<{size}}", "1", view)
         yield f"{label}{_GAP}{_styled(text, _style(text), view)}\n"
+    for name in tables:
+        yield f"{_styled(name, '1', view)}\n"
+        inside = view.with_(columns=(), width=view.width and view.width - len(_GAP))
+        yield from (_GAP + line for line in _grid(list(_value(row, name)), inside))
+
+
+def _is_table(value: Any) -> bool:
+    """Whether a field holds rows of its own, such as the steps of an operation."""
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(item, Record) for item in value)
 
 
 def _columns(row: Any, *, all_of_it: bool = False) -> tuple[str, ...]:
@@ -109,14 +120,13 @@ def cell(row: Any, name: str, now: float) -> str:
 
 
 def _value(row: Any, name: str) -> Any:
-    if isinstance(row, Record):
-        return getattr(row, name, None)
-    if not isinstance(row, Mapping):
+    fields = row.__dict__ if isinstance(row, Record) else row
+    if not isinstance(fields, Mapping):
         return row
-    if name in row:
-        return row[name]
+    if name in fields:
+        return fields[name]
     head, _, rest = name.partition(".")
-    return _value(row[head], rest) if rest and isinstance(row.get(head), Mapping) else None
+    return _value(fields[head], rest) if rest and isinstance(fields.get(head), Mapping) else getattr(row, name, None)
 
 
 def words_of(value: Any) -> str:

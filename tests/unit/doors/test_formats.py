@@ -34,6 +34,12 @@ def test_json_is_an_array_with_an_object_per_line() -> None:
     assert shown("as_json", []) == "[]\n"
 
 
+def test_each_line_of_a_json_stream_is_whole() -> None:
+    chunks = list(formats.as_json(iter(["a", "b"]), View(streaming=True)))
+    assert chunks == ['[\n"a"\n', ',"b"\n', "]\n"]
+    assert list(formats.as_json(iter([]), View(streaming=True))) == ["[]\n"]
+
+
 def test_json_of_one_thing_is_an_object_that_describes_itself() -> None:
     found = json.loads(shown("as_json", [WEB], single=True))
     assert (found["kind"], found["schema"], found["created"]) == ("vm", 1, "2023-11-14T22:13:20Z")
@@ -263,6 +269,12 @@ def test_a_silent_cloud_does_not_hide_the_others(cms: Cms) -> None:
     assert (ran.code, len(ran.json)) == (12, 2)
     assert [(c["kind"], c["code"], c["cloud"]) for c in ran.complaints] == [("error", "not_ready", "far0")]
     assert cms("toy", "list", "--silent", "1").err == "error: far0: far does not answer\nhint:  is it up?\n"
+
+
+def test_when_only_a_silent_cloud_was_asked_the_code_is_its_own(cms: Cms) -> None:
+    ran = cms("toy", "list", "--silent", "1", "--items", "0", "--cloud", "fake", "-o", "json")
+    assert (ran.code, ran.json) == (6, [])
+    assert ran.complaints[0]["cloud"] == "fake"
 
 
 def test_when_others_answered_with_nothing_the_code_is_partial(cms: Cms) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,7 +42,8 @@ def list_(
 
         cms toy list    shows them
     """
-    failed = {f"far{n}": {**SILENT.to_public(), "cloud": f"far{n}"} for n in range(silent)}
+    silent_ones = [cloud or ctx.chosen_cloud or f"far{n}" for n in range(silent)]
+    failed = {name: {**SILENT.to_public(), "cloud": name} for name in silent_ones}
     names = [WEB.with_(name=f"web{n}", cloud=cloud or "near") for n in range(1, items + 1)]
     return Listing(items=tuple(names), failed=failed, cached=cached, fetched=ctx.clock.now() - 180)
 
@@ -97,6 +99,13 @@ def many(ctx: Context) -> Iterator[str]:
     """Write without end."""
     while True:
         yield "x" * 1000
+
+
+@verb("toy", "hang")
+def hang(ctx: Context) -> str:
+    """Leave a thread behind that waits for ever."""
+    threading.Thread(target=threading.Event().wait).start()
+    return "left"
 
 
 @verb("toy", "fail")
