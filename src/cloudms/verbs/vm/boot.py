@@ -61,9 +61,9 @@ def boot(
     command waits until SSH lets you in and the first boot has finished (`ready`) on libvirt, until `running` elsewhere.
     """
     if not 1 <= count <= _MOST:
-        raise Invalid(f"--count {count} is not between 1 and {_MOST}")
+        raise Invalid(f"--count {count} is not between 1 and {_MOST}", hint="boot several times for more")
     if disk is not None and disk < 1:
-        raise Invalid(f"--disk {disk} is not a size in GiB")
+        raise Invalid(f"--disk {disk} is not a size in GiB", hint="for instance --disk 20")
     where = ctx.default_cloud(cloud or "")
     settings = ctx.config.cloud(where)
     cls = ctx.cloud_class(where)
