@@ -58,7 +58,7 @@ def _one(verb: str, number: int, seconds: float, problems: list[str]) -> bool:
 def _differences() -> list[str]:
     """Return what the catalog, libvirt, the disks and the forwards disagree about."""
     known = {vm["name"]: vm for vm in rows("vm", "list", "--cloud", "local") if vm["name"].startswith(BASE)}
-    domains = {name: state for name, state in _domains().items() if name.startswith(BASE)}
+    domains = _domains()
     found = [f"{name} is in the catalog only" for name in known.keys() - domains.keys()]
     found += [f"{name} is in libvirt only" for name in domains.keys() - known.keys()]
     for name in known.keys() & domains.keys():
@@ -79,7 +79,7 @@ def _virsh(*words: str) -> str:
 
 
 def _domains() -> dict[str, str]:
-    names = _virsh("list", "--all", "--name").split()
+    names = [name for name in _virsh("list", "--all", "--name").split() if name.startswith(BASE)]
     return {name: _virsh("domstate", name).strip() for name in names}
 
 
