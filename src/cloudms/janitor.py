@@ -66,6 +66,8 @@ def _unfinished_vms(ctx: Context, vms: Iterable[Vm]) -> Iterable[Finding]:
             yield _finding(
                 UNFINISHED, vm, "was asked for, but its cloud has not made it", "forget it with its leftovers"
             )
+        elif _half_made(ctx, vm):
+            yield _finding(UNFINISHED, vm, "its creation was interrupted before it could start", "delete it")
         elif vm.state is VmState.TERMINATING or _deletes(ctx, vm):
             yield _finding(UNFINISHED, vm, "its deletion was interrupted", "delete it")
         elif vm.state.transient and ctx.clock.now() - (vm.since or 0) > (vm.state.deadline or 0):
@@ -94,6 +96,13 @@ def _deletes(ctx: Context, vm: Vm) -> bool:
             if step.action == "vm.delete" and step.state != "done" and step.params.get("key") == vm.key:
                 return True
     return False
+
+
+def _half_made(ctx: Context, vm: Vm) -> bool:
+    try:
+        return vm.origin is Origin.OWN and vm.key.startswith(catalog_id(ctx)) and ctx.cloud(vm.cloud).half_made(vm)
+    except CloudmsError:
+        return False
 
 
 def _needs_mending(ctx: Context, vm: Vm) -> bool:
@@ -172,7 +181,7 @@ def _settle_vm(ctx: Context, what: str, vm: Vm) -> str:
     if what == DETACHED:
         ctx.catalog.put("vm", {vm.key: merged(vm, cloud.mend(vm), ctx.clock.now()).to_document()})
         return "brought back"
-    if what == EXPIRED or (what == UNFINISHED and (vm.state is VmState.TERMINATING or _deletes(ctx, vm))):
+    if what == EXPIRED or (what == UNFINISHED and _ends(ctx, vm)):
         cloud.delete_vm(vm)
         forget(ctx, vm, f"swept: {what}")
         return "deleted"
@@ -187,6 +196,11 @@ def _settle_vm(ctx: Context, what: str, vm: Vm) -> str:
         "vm", {vm.key: found.to_document()}, events=[event(ctx, "sweep", vm, f"its cloud says {found.state}")]
     )
     return f"its cloud says {found.state}"
+
+
+def _ends(ctx: Context, vm: Vm) -> bool:
+    """Whether settling an unfinished VM means deleting it."""
+    return vm.state is VmState.TERMINATING or _deletes(ctx, vm) or _half_made(ctx, vm)
 
 
 def _clean(ctx: Context, cloud: str, identity: str) -> str:

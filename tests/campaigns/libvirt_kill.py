@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 from cloudms.clouds.libvirt import host
 from tests.campaigns.figure import Figure
@@ -11,6 +12,7 @@ from tests.campaigns.house import cms, killed, moment, rows, timed
 DESCRIPTION = "kill -9 of vm boot, stop and delete against libvirt, each so often: after a sweep all sides agree"
 SMOKE = 2
 BASE = "kill"
+_SETTLE = 20.0
 
 
 def run(times: int) -> Figure:
@@ -50,9 +52,17 @@ def _one(verb: str, number: int, seconds: float, problems: list[str]) -> bool:
     words = {"boot": _boot(name), "stop": ["vm", "stop", name], "delete": ["vm", "delete", name, "--yes"]}[verb]
     when = killed(words, moment(seconds))
     cms("sweep", "--cloud", "local", "--apply", "--yes")
-    problems += [f"{name} killed at {when or 0:.2f} s: {problem}" for problem in _differences()]
+    problems += [f"{name} killed at {when or 0:.2f} s: {problem}" for problem in _settled_differences()]
     cms("vm", "delete", name, "--yes", "--missing-ok")
     return when is not None
+
+
+def _settled_differences() -> list[str]:
+    """Return the differences that remain when guests that were asked to shut down have had the time to do so."""
+    end = time.monotonic() + _SETTLE
+    while (found := _differences()) and time.monotonic() < end:
+        time.sleep(1)
+    return found
 
 
 def _differences() -> list[str]:

@@ -149,6 +149,10 @@ class Cloud(ABC):
     def clean(self, leftover: Leftover) -> None:
         """Remove one leftover; already gone is success."""
 
+    def half_made(self, vm: Vm) -> bool:
+        """Whether `vm` is only what a killed `create_vm` left, and will never run unless that is called again."""
+        return False
+
     def detached(self, vm: Vm) -> bool:
         """Whether `mend` would change something: a crash or restart took forwards or a half-done start from `vm`."""
         return False

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cloudms.clouds.base import ImageStore, Leftover, PrivateNetwork, Reach, Report, UserData, silent
-from cloudms.clouds.libvirt import describe, files
+from cloudms.clouds.libvirt import describe, files, forwards
 from cloudms.clouds.libvirt.copying import Copying
 from cloudms.clouds.libvirt.describe import Seen
 from cloudms.clouds.libvirt.link import talks
@@ -118,6 +118,26 @@ class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
         if any((self.tags(domain) or Tags()).file_token == token for domain in self.domains()):
             raise Conflict(f"{leftover.id} belongs to a VM", hint="list the leftovers again")
         self.pool.delete(leftover.id)
+
+    @talks
+    def half_made(self, vm: Vm) -> bool:
+        """Whether the domain was defined by a creation that never came to its start."""
+        domain = self.lookup(vm)
+        tags = self.tags(domain) if domain is not None else None
+        return tags is not None and tags.intent == "create" and not domain.isActive()
+
+    @talks
+    def detached(self, vm: Vm) -> bool:
+        """Whether something begun was never ended, or a running VM lacks forwards that its tags name."""
+        domain = self.lookup(vm)
+        seen = self.read_safely(domain) if domain is not None else None
+        if seen is None or seen.tags is None or describe.origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
+            return False
+        ended = {"create": seen.active, "stop": not seen.active, "rebuild": True, "copy": True}
+        if ended.get(seen.tags.intent):
+            return True
+        wired = seen.active and describe.netdev(seen.root)
+        return bool(wired) and forwards.rules(seen.tags.forwards) != forwards.present(domain)
 
     @talks
     def mend(self, vm: Vm) -> Vm:
