@@ -54,7 +54,7 @@ class Link:
     def open(self) -> Any:
         """Return the living connection, made when there is none. Raises: NotReady, Denied, MissingExtra."""
         with self._lock:
-            if self._conn is not None and self._conn.isAlive():
+            if self._conn is not None and _alive(self._conn):
                 return self._conn
             self._conn = self._connect()
             return self._conn
@@ -62,13 +62,13 @@ class Link:
     def lost(self) -> bool:
         """Whether the connection has died."""
         with self._lock:
-            return self._conn is not None and not self._conn.isAlive()
+            return self._conn is not None and not _alive(self._conn)
 
     def close(self) -> None:
         """Give the connection back."""
         with self._lock:
             conn, self._conn = self._conn, None
-        if conn is not None and conn.isAlive():
+        if conn is not None and _alive(conn):
             conn.close()
 
     def ready_to_start(self) -> None:
@@ -112,6 +112,13 @@ def no_questions(uri: str) -> str:
     if "ssh" not in scheme or "no_tty=" in uri:
         return uri
     return f"{uri}{'&' if '?' in uri else '?'}no_tty=1"
+
+
+def _alive(conn: Any) -> bool:
+    try:
+        return bool(conn.isAlive())
+    except sdk().libvirtError:
+        return False  # it was closed
 
 
 def _quiet(_context: Any, _error: Any) -> None:
