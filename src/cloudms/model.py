@@ -334,7 +334,7 @@ class Setting(Noun):
 
 
 class Check(Noun):
-    """One thing the doctor looked at: `state` is ok, warn or fail; `hint` mends it, `fixed` is what was done about it."""
+    """One thing the doctor looked at: `state` is ok, warn or fail; `hint` mends it; `fixed`, what was done about it."""
 
     kind: ClassVar[str] = "check"
     columns: ClassVar[tuple[str, ...]] = ("state", "name", "message", "hint")
@@ -364,6 +364,8 @@ class Step(Record):
 
     `params` holds JSON values only and never a secret. `state` is waiting, running, done, failed or cancelled.
     """
+
+    columns: ClassVar[tuple[str, ...]] = ("target", "cloud", "action", "state", "seconds", "error.message")
 
     action: str
     cloud: str

@@ -8,6 +8,8 @@ import pytest
 
 from cloudms.clock import ManualClock
 from cloudms.context import Context
+from cloudms.doors import table
+from cloudms.doors.formats import View
 from cloudms.engine import execute, start
 from cloudms.engine.process import this_process
 from cloudms.errors import Conflict, Invalid, NotFound
@@ -64,6 +66,18 @@ def test_show_has_every_step(call: Call) -> None:
     assert [step["state"] for step in shown.to_public()["steps"]] == ["done", "done"]
     with pytest.raises(NotFound, match="op-9"):
         call("operation show", "op-9")
+
+
+def test_a_person_sees_the_steps_as_a_table(ctx: Context, call: Call) -> None:
+    fake(ctx, "one").add_fault("no_capacity", call="create_vm", name="web-2", reason="the rack is full")
+    operation = call("vm boot", name="web", count=2)
+    lines = "".join(table.render([operation], View(single=True, now=ctx.clock.now()))).splitlines()
+    assert [line.split() for line in lines[-3:]] == [
+        ["TARGET", "CLOUD", "ACTION", "STATE", "SECONDS", "ERROR.MESSAGE"],
+        ["web-1", "one", "vm.boot", "done", *lines[-2].split()[4:5], "-"],
+        ["web-2", "one", "vm.boot", "failed", *lines[-1].split()[4:5], "the", "rack", "is", "full"],
+    ]
+    assert "state    partial" in lines
 
 
 def test_resume_is_a_plan_that_any_door_can_run(ctx: Context, call: Call) -> None:
