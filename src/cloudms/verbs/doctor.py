@@ -49,15 +49,17 @@ def doctor(
     """
     failed, seen = [], 0
     for name, look in _LOOKS:
-        for check in _mended(ctx, name, look) if fix else (found.check for found in _safely(ctx, name, look)):
+        for found in _mended(ctx, name, look) if fix else _safely(ctx, name, look):
             seen += 1
-            failed += [check] if check.state == "fail" else []
-            yield check
+            failed += [found] if found.check.state == "fail" else []
+            yield found.check
     if failed:
+        names = [found.check.name for found in failed]
+        mendable = not fix and any(found.repair for found in failed)
         raise NotReady(
-            f"{len(failed)} of {seen} checks failed: {', '.join(check.name for check in failed)}",
-            hint=failed[0].hint if fix else "cms doctor --fix mends what it can",
-            details={"failed": [check.name for check in failed]},
+            f"{len(failed)} of {seen} checks failed: {', '.join(names)}",
+            hint="cms doctor --fix mends what it can" if mendable else failed[0].check.hint,
+            details={"failed": names},
         )
 
 
@@ -72,7 +74,7 @@ def _safely(ctx: Context, name: str, look: Look) -> Iterator[Found]:
             yield _fail(name, error.message, error.hint)
 
 
-def _mended(ctx: Context, name: str, look: Look) -> Iterator[Check]:
+def _mended(ctx: Context, name: str, look: Look) -> Iterator[Found]:
     """Do the repairs of a look, look again, and yield what is so now and what was done."""
     done: dict[str, str] = {}
     problems: dict[str, str] = {}
@@ -89,7 +91,7 @@ def _mended(ctx: Context, name: str, look: Look) -> Iterator[Check]:
             check = check.with_(message=f"{check.message} (repaired: {check.fixed})")
         if check.name in problems:
             check = check.with_(message=f"{check.message}; the repair failed: {problems[check.name]}")
-        yield check
+        yield each.with_(check=check)
 
 
 def _ok(name: str, message: str) -> Found:

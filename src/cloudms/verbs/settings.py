@@ -70,7 +70,7 @@ def set_(
     *,
     cloud: OfCloud = None,
 ) -> Plan:
-    """Remember settings for all later commands: cms set cloud=aws image=debian.
+    """Remember settings for all later commands: cms set cloud=local image=debian.
 
     `cloud` is the default cloud; image, flavor, login, location, network and key are those of a cloud. What the
     configuration file says is kept and comes back when the setting is forgotten.

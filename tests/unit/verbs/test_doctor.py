@@ -79,6 +79,7 @@ def test_a_cloud_that_does_not_answer_fails_with_its_reason(ctx: Context, call: 
     assert error.exit_code == 6
     assert error.message.endswith("checks failed: cloud two")
     assert error.details == {"failed": ["cloud two"]}
+    assert error.hint == found["cloud two"].hint  # nothing that --fix would mend
 
 
 def test_files_that_others_can_read_are_named_and_closed(ctx: Context, call: Call) -> None:
@@ -90,6 +91,7 @@ def test_files_that_others_can_read_are_named_and_closed(ctx: Context, call: Cal
     assert found["files"].state == "fail"
     assert str(private) in found["files"].message
     assert error is not None
+    assert error.hint == "cms doctor --fix mends what it can"
     assert private.stat().st_mode & 0o777 == 0o644
     found, error = checks(call, fix=True)
     assert error is None
