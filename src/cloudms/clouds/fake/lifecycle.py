@@ -206,6 +206,7 @@ class FakeLifecycle(
         """Put labels, group, lease, protection and whether it is kept stopped on the VM."""
 
         def tag(doc: Doc, _now: float, _fault: Fault | None) -> None:
+            machine.demand(doc, machine.LIVING, "label")
             doc.update(
                 labels=dict(vm.labels), group=vm.group, expires=vm.expires, protected=vm.protected,
                 keep_stopped=vm.keep_stopped,
@@ -219,6 +220,7 @@ class FakeLifecycle(
             raise Invalid(f"vm '{vm.name}' has no token to be adopted with", hint="give it one")
 
         def adopt(doc: Doc, _now: float, _fault: Fault | None) -> None:
+            machine.demand(doc, machine.LIVING, "adopt")
             if doc["token"] != vm.token:
                 doc.update(token=vm.token, adopted=True)
             doc["owner"] = vm.owner or self.setup.owner

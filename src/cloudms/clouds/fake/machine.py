@@ -20,15 +20,22 @@ GONE = "gone"
 ON = frozenset((VmState.RUNNING, VmState.REBOOTING, VmState.AWAITING_CONFIRM, VmState.SUSPENDED, VmState.PENDING))
 OFF = frozenset((VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED))
 ENDED = frozenset((VmState.TERMINATING, VmState.TERMINATED))
+LIVING = frozenset(VmState) - ENDED
+_ENDED_WORDS = frozenset((*ENDED, GONE))
 
 _WAVE = 300.0
 """Seconds after which the pretended load repeats."""
 
 
+def at(vm: Doc, now: float) -> int:
+    """Return the position in the timeline of what holds at `now`."""
+    timeline = vm["timeline"]
+    return next((i for i in range(len(timeline) - 1, 0, -1) if timeline[i][0] <= now), 0)
+
+
 def settled(vm: Doc, now: float) -> Doc:
     """Return a copy of `vm` as it is at `now`: what has passed is applied and its use of CPU is counted."""
-    timeline = vm["timeline"]
-    passed = max((i for i, entry in enumerate(timeline) if entry[0] <= now), default=0)
+    timeline, passed = vm["timeline"], at(vm, now)
     used = sum(
         _cpu(vm, max(start, vm["counted"]), min(end, now))
         for start, end, state in _stretches(timeline, now)
@@ -52,15 +59,21 @@ def _cpu(vm: Doc, start: float, end: float) -> float:
     return steady * (end - start) + 0.1 * (cos(turn * start) - cos(turn * end)) / turn
 
 
+def alive(vm: Doc, now: float) -> bool:
+    """Whether `vm` is neither being deleted nor gone at `now`; for many VMs cheaper than settling each."""
+    return vm["timeline"][at(vm, now)][1] not in _ENDED_WORDS
+
+
+def vanished(vm: Doc, now: float) -> bool:
+    """Whether `vm` is no longer listed at `now`."""
+    last = vm["timeline"][-1]
+    return bool(last[1] == GONE and last[0] <= now)
+
+
 def state(vm: Doc) -> VmState:
     """Return the state of a settled `vm`."""
     word = vm["timeline"][0][1]
     return VmState.TERMINATED if word == GONE else VmState(word)
-
-
-def gone(vm: Doc) -> bool:
-    """Whether a settled `vm` is no longer listed."""
-    return bool(vm["timeline"][0][1] == GONE)
 
 
 def heading(vm: Doc) -> str:

@@ -114,13 +114,12 @@ class FakePipe(Cloud):
     def living(self, world: Doc, now: float) -> Iterator[Doc]:
         """Yield every VM that is still listed, settled."""
         for doc in world["vms"].values():
-            vm = machine.settled(doc, now)
-            if not machine.gone(vm):
-                yield vm
+            if not machine.vanished(doc, now):
+                yield machine.settled(doc, now)
 
     def sweep(self, world: Doc, now: float) -> None:
         """Forget the VMs that are gone."""
-        for identity in [key for key, doc in world["vms"].items() if machine.gone(machine.settled(doc, now))]:
+        for identity in [key for key, doc in world["vms"].items() if machine.vanished(doc, now)]:
             del world["vms"][identity]
 
     def find(self, world: Doc, vm: Vm, now: float) -> Doc:
@@ -128,13 +127,12 @@ class FakePipe(Cloud):
         doc = world["vms"].get(vm.id) if vm.id else None
         if not vm.id and vm.token:
             doc = next((each for each in world["vms"].values() if each["token"] == vm.token), None)
-        found = machine.settled(doc, now) if doc else None
-        if found is None or machine.gone(found):
+        if doc is None or machine.vanished(doc, now):
             raise NotFound(
                 f"cloud '{self.name}' has no vm '{vm.name}'",
                 details={"cloud": self.name, "vm": vm.name, "id": vm.id},
             )
-        return found
+        return machine.settled(doc, now)
 
     def show(self, world: Doc, vm: Doc, now: float) -> Vm:
         """Return a VM as the noun that the owner of this connection sees."""

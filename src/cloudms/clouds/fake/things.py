@@ -54,7 +54,7 @@ class FakeThings(FakeVms, Snapshots, Keys, Locations, Addresses, Volumes, ImageS
             doc = self.find(world, vm, now)
             kept = world["snapshots"].get(f"{doc['id']}/{name}")
             if kept is None:
-                raise NotFound(f"vm '{doc['name']}' has no snapshot '{name}'", hint="cms snapshot list")
+                raise NotFound(f"vm '{doc['name']}' has no snapshot '{name}'", hint="cms vm snapshot list")
             machine.demand(doc, _ANY | {VmState.ERROR}, "revert to a snapshot")
             doc["image"], doc["contents"] = kept["image"], kept["contents"]
             machine.move(doc, now, 0, VmState.REBUILDING, VmState(kept["state"]))
@@ -116,10 +116,10 @@ class FakeThings(FakeVms, Snapshots, Keys, Locations, Addresses, Volumes, ImageS
 
         def give(world: Doc, now: float) -> Vm:
             doc = self.find(world, vm, now)
-            machine.demand(doc, frozenset(VmState) - machine.ENDED, "get an address")
+            machine.demand(doc, machine.LIVING, "get an address")
             chosen = address or self._choose(world, doc)
             if chosen not in self._pool():
-                raise Invalid(f"cloud '{self.name}' has no address '{chosen}'", hint="cms ip list")
+                raise Invalid(f"cloud '{self.name}' has no address '{chosen}'", hint="cms vm ip list")
             holder = world["addresses"].get(chosen, {}).get("vm", doc["id"])
             if holder != doc["id"]:
                 raise Exists(f"address '{chosen}' leads to another vm", hint="take it away first or choose another")

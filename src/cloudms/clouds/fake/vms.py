@@ -76,8 +76,8 @@ class FakeVms(FakePipe):
         return self.show(world, machine.settled(vm, now), now)
 
     def _made(self, world: Doc, token: str, now: float) -> Doc | None:
-        found = (vm for vm in self.living(world, now) if token and vm["token"] == token)
-        return next(found, None)
+        found = (vm for vm in world["vms"].values() if token and vm["token"] == token)
+        return next((machine.settled(vm, now) for vm in found), None)
 
     def _check(self, world: Doc, spec: VmSpec, now: float) -> None:
         """Refuse a request that cannot be met."""
@@ -88,12 +88,12 @@ class FakeVms(FakePipe):
         if spec.region:
             offers.location(self.name, spec.region)
         if spec.key_name and not spec.keys and spec.key_name not in world["keys"]:
-            raise NotFound(f"cloud '{self.name}' has no key '{spec.key_name}'", hint="cms key upload")
+            raise NotFound(f"cloud '{self.name}' has no key '{spec.key_name}'", hint=f"cms key add {spec.key_name}")
         self.check_name(world, spec.name, now)
-        alive = [vm for vm in self.living(world, now) if machine.state(vm) not in machine.ENDED]
-        if self.options.max_vms and len(alive) >= self.options.max_vms:
+        alive = sum(machine.alive(vm, now) for vm in world["vms"].values())
+        if self.options.max_vms and alive >= self.options.max_vms:
             raise NoCapacity(
-                f"cloud '{self.name}' allows {self.options.max_vms} VMs and has {len(alive)}",
+                f"cloud '{self.name}' allows {self.options.max_vms} VMs and has {alive}",
                 hint="delete a vm or raise max_vms",
                 details={"cloud": self.name, "quota": self.options.max_vms},
             )
@@ -106,8 +106,9 @@ class FakeVms(FakePipe):
         """Refuse a name that another VM than the one with id `but` has. Raises: Exists."""
         if not self.options.unique_names:
             return
-        for vm in self.living(world, now):
-            if vm["name"] == name and vm["id"] != but and machine.state(vm) is not VmState.TERMINATED:
+        for vm in world["vms"].values():
+            same = vm["name"] == name and vm["id"] != but
+            if same and machine.state(machine.settled(vm, now)) is not VmState.TERMINATED:
                 raise Exists(
                     f"cloud '{self.name}' already has a vm '{name}'",
                     hint="choose another name",
