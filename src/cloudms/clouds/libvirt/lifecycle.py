@@ -123,8 +123,10 @@ class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
     def half_made(self, vm: Vm) -> bool:
         """Whether the domain was defined by a creation that never came to its start."""
         domain = self.lookup(vm)
-        tags = self.tags(domain) if domain is not None else None
-        return tags is not None and tags.intent == "create" and not domain.isActive()
+        if domain is None or domain.isActive():
+            return False
+        tags = self.tags(domain)
+        return tags is not None and tags.intent == "create"
 
     @talks
     def detached(self, vm: Vm) -> bool:
@@ -133,8 +135,7 @@ class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
         seen = self.read_safely(domain) if domain is not None else None
         if seen is None or seen.tags is None or describe.origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
             return False
-        ended = {"create": seen.active, "stop": not seen.active, "rebuild": True, "copy": True}
-        if ended.get(seen.tags.intent):
+        if seen.tags.intent in ("rebuild", "copy") or (seen.tags.intent == "create" and seen.active):
             return True
         wired = seen.active and describe.netdev(seen.root)
         return bool(wired) and forwards.rules(seen.tags.forwards) != forwards.present(domain)
