@@ -11,7 +11,7 @@ from cloudms import registry
 from cloudms.clock import Clock
 from cloudms.context import Context, Progress, unheard
 from cloudms.errors import Invalid, Timeout
-from cloudms.model import Noun
+from cloudms.model import Noun, Operation
 from cloudms.record import Record
 from cloudms.registry import VerbEntry
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cloudms.catalog.base import Catalog
     from cloudms.config import Config
     from cloudms.engine.plan import Listing, Plan
-    from cloudms.model import Operation
     from cloudms.verb import Parameter
 
 
@@ -193,8 +192,6 @@ class Handle:
         """Return the record of the change as it is now."""
         if self._ended is not None:
             return self._ended
-        from cloudms.model import Operation
-
         stored = self._context.catalog.get("operation", self.name)
         return Operation.from_document(stored.document) if stored else self._begun
 

@@ -16,7 +16,7 @@ import cloudms
 from cloudms import registry
 from cloudms.api import Cms, Found, Handle
 from cloudms.engine.plan import Plan
-from cloudms.errors import Interrupted, Invalid, NoCapacity, NotReady, Partial, Timeout
+from cloudms.errors import Interrupted, Invalid, NoCapacity, NotReady, Partial, Timeout, tree
 from cloudms.model import OperationState, Step, Vm
 from cloudms.registry import FAMILIES, Index, VerbEntry
 from cloudms.verb import verbs_of
@@ -233,8 +233,6 @@ def test_every_public_name_can_be_imported() -> None:
 
 
 def test_every_error_is_public() -> None:
-    from cloudms.errors import tree
-
     assert {cls.__name__ for cls in tree()} <= set(cloudms.__all__)
 
 

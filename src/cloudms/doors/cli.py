@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cloudms.doors import words
 from cloudms.doors.screen import Screen
@@ -49,15 +49,21 @@ def guarded(argv: list[str]) -> int:
         debug=_has(argv, "--debug"),
     )
     session = Session(screen)
+    code = _caught(lambda: session.run(argv), screen)
+    if code != Interrupted.exit_code:  # a person who is in a hurry does not wait for connections to be closed
+        return _caught(session.close, screen) or code
+    return code
+
+
+def _caught(act: Callable[[], int | None], screen: Screen) -> int:
+    """Return the exit code of what `act` does or raises."""
     try:
-        code = session.run(argv)
-        session.close()
+        return act() or 0
     except BrokenPipeError:
         _unplug()
         return BROKEN_PIPE
     except BaseException as error:  # noqa: BLE001 (the one place where everything ends as a line and a number)
         return told(error, screen)
-    return code
 
 
 def told(error: BaseException, screen: Screen) -> int:

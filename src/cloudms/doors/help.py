@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from cloudms import __version__
+from cloudms.doors.options import metavar, spelled
 from cloudms.doors.screen import paint, width
 from cloudms.registry import NOUN_ALIASES, Index, VerbEntry
 
@@ -86,8 +87,6 @@ def words(index: Index, path: tuple[str, ...]) -> Iterator[str]:
 
 def one(verb: Verb, own: list[Parameter], shared: list[Parameter]) -> Iterator[str]:
     """Yield the lines of `cms NOUN VERB --help`: usage, text, arguments, options, an example."""
-    from cloudms.doors.options import metavar
-
     arguments = [p for p in own if p.argument and not p.rest]
     options = [p for p in own if not p.argument]
     rest = [p for p in own if p.rest]
@@ -115,8 +114,6 @@ def _usage(name: str, parameter: Parameter) -> str:
 
 
 def _spelled(parameter: Parameter) -> str:
-    from cloudms.doors.options import metavar, spelled
-
     names = spelled(parameter)
     shown = ", ".join(names) if len(names) > 1 else f"    {names[0]}"
     if parameter.type == "bool":

@@ -7,7 +7,7 @@ from typing import Any
 
 from cloudms.engine.plan import Listing, Plan
 from cloudms.errors import CloudmsError, Partial, tree
-from cloudms.model import Operation, Step, nouns
+from cloudms.model import TIMES, Operation, Step, nouns
 
 
 def rebuilt(public: Mapping[str, Any]) -> CloudmsError:
@@ -87,8 +87,6 @@ def nouns_of(operation: Operation) -> list[Any]:
 def _noun(cls: Any, public: Mapping[str, Any]) -> Any:
     """Return the noun of a public object: RFC 3339 text becomes epoch seconds again."""
     from datetime import datetime
-
-    from cloudms.model import TIMES
 
     times = {
         name: datetime.fromisoformat(value).timestamp()

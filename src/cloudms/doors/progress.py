@@ -125,6 +125,6 @@ class _Display:
 
 def _height(screen: Screen) -> int:
     try:
-        return os.get_terminal_size(screen.err.fileno()).lines if screen.err else 24
+        return (os.get_terminal_size(screen.err.fileno()).lines if screen.err else 0) or 24
     except (OSError, ValueError):
         return 24

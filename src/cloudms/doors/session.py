@@ -56,7 +56,7 @@ class Session:
         asked = list(sorted_out.words)
         if asked[:1] == ["help"]:
             asked = [*(word for word in asked[1:] if not word.startswith("-")), "--help"]
-        if sorted_out.cloud and not [word for word in asked if word not in _HELP]:
+        if sorted_out.cloud and not asked:
             cloud = sorted_out.cloud
             raise Invalid(f"no command after the cloud '{cloud}'", hint=f"for instance: cms {cloud} vm list")
         if not asked or asked[0] in _HELP:

@@ -27,13 +27,15 @@ complete -F _cms cms
     "zsh": """\
 #compdef cms
 _cms() {
-    local line
+    local line rest
     local -a found
     for line in "${(@f)$(cms __complete zsh "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         if [[ $line == ":files" ]]; then
             _files
         elif [[ -n $line ]]; then
-            found+=("${${line%%$'\\t'*}//:/\\\\:}:${line#*$'\\t'}")
+            rest=
+            [[ $line == *$'\\t'* ]] && rest=":${line#*$'\\t'}"
+            found+=("${${line%%$'\\t'*}//:/\\\\:}$rest")
         fi
     done
     (( ${#found} )) && _describe cms found

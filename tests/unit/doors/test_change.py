@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cloudms.catalog.base import Catalog
 from cloudms.context import Context
@@ -47,8 +48,6 @@ def test_a_dry_run_tells_and_changes_nothing(cms: Cms, own_home: Path) -> None:
 
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_a_dry_run_for_machines_is_the_plan(cms: Cms, output: str) -> None:
-    import yaml
-
     plan = yaml.safe_load(cms("toy", "make", "a", "--dry-run", "-o", output).out)
     assert (plan["kind"], plan["verb"], plan["steps"][0]["target"]) == ("plan", "toy make", "a")
     assert plan["steps"][0]["params"] == {"how": "make", "size": 3, "empty": ""}

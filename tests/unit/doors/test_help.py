@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from cloudms import registry
+from cloudms.doors import help as texts
 from cloudms.registry import Index, VerbEntry
 from tests.unit.doors.conftest import Cms
 
@@ -19,8 +21,6 @@ def test_general_help_lists_every_noun_with_its_line(cms: Cms) -> None:
 
 
 def test_nouns_stand_in_groups(cms: Cms, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cloudms import registry
-
     listed = ("version", "vm", "image")
     entries = [VerbEntry(path=(noun, "list"), module="x", summary="List", doors=("cli",)) for noun in listed]
     hidden = VerbEntry(path=("ghost", "list"), module="x", summary="List", doors=("rest",))
@@ -40,8 +40,6 @@ def test_help_of_a_noun_lists_its_commands(cms: Cms) -> None:
 
 
 def test_help_of_a_noun_names_its_other_words(cms: Cms, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cloudms import registry
-
     entry = VerbEntry(path=("key", "list"), module="x", summary="List keys", doors=("cli",))
     monkeypatch.setattr(registry, "_index", index.with_(verbs=(entry,)))
     assert cms("keypair").out.endswith("key is also called keypair.\n")
@@ -105,8 +103,6 @@ def test_help_shows_every_kind_of_parameter(cms: Cms) -> None:
 
 
 def test_help_fits_the_terminal(cms: Cms, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cloudms.doors import help as texts
-
     monkeypatch.setattr(texts, "width", lambda _: 60)
     for words in (["--help"], ["toy"], ["toy", "make", "-h"]):
         assert max(map(len, cms(*words).out.splitlines())) <= 100

@@ -133,6 +133,7 @@ def test_a_cloud_before_the_words_is_the_option_cloud(cms: Cms, own_home: Path) 
     assert cms("laptop", "toy", "list", "--cloud", "other", "-o", "json").json[0]["cloud"] == "other"
     assert cms("laptop", "toy", "data").code == 0
     assert "no command after the cloud 'laptop'" in cms("laptop").err
+    assert cms("laptop", "--help").out == cms("--help").out
 
 
 def test_an_alias_of_the_person_is_expanded(cms: Cms, own_home: Path) -> None:
