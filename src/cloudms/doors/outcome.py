@@ -36,7 +36,7 @@ def of_listing(listing: Listing, asked: Collection[str]) -> CloudmsError | None:
         hint="what is shown of them is as old as it says; cms cloud check tells more",
         details={"failed": dict(listing.failed)},
     )
-    if listing.items or set(asked) - set(listing.failed):
+    if set(asked) - set(listing.failed):
         return partial
     return _common(list(listing.failed.values())) or partial
 

@@ -84,12 +84,13 @@ def take_over(ctx: Context, name: str) -> Operation:
     operation = Operation.from_document(stored.document)
     check_open(operation)
     registry.index().find(operation.verb.split())[0].load()
+    again = iter(_prepared(ctx, (s.with_(state="waiting", error=None) for s in operation.steps if s.state != "done")))
     taken = operation.with_(
         state=OperationState.RUNNING,
         process=this_process(),
         cancel=False,
         ended=None,
-        steps=tuple(s if s.state == "done" else s.with_(state="waiting", error=None) for s in operation.steps),
+        steps=tuple(s if s.state == "done" else next(again) for s in operation.steps),
     )
     if not ctx.catalog.replace("operation", name, taken.to_document(), version=stored.version):
         raise Conflict(f"{name} was just taken over by another process", hint="cms operation list")

@@ -58,7 +58,8 @@ class Work:
 class Action(Record):
     """A kind of step.
 
-    `run` carries out one; `prepare` writes the intents of all of a plan before any call; `withdraw` takes back the
+    `run` carries out one; `prepare` writes the intents of all of a plan before any call, and again before a resume,
+    where it keeps those that are there; `withdraw` takes back the
     intent of a step that was cancelled before it began.
     """
 

@@ -16,7 +16,7 @@ from cloudms.context import Context
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
 from cloudms.errors import CloudmsError, NotFound
-from cloudms.model import Noun, Vm, VmState, Volume, nouns
+from cloudms.model import Event, Noun, Vm, VmState, Volume, nouns
 
 _FRESH = 60.0
 """Seconds during which a VM that was just asked for may be absent from its cloud's list."""
@@ -205,8 +205,6 @@ def forget(ctx: Context, vm: Vm, text: str, operation: str = "") -> None:
 
 def event(ctx: Context, action: str, noun: Noun, text: str, operation: str = "") -> dict[str, Any]:
     """Return the document of an event that happens now."""
-    from cloudms.model import Event
-
     return Event(
         name=noun.name,
         cloud=noun.cloud,

@@ -85,6 +85,8 @@ def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
     """Reserve the name and write the row before the call."""
     for step in steps:
         token = step.params["token"]
+        if ctx.catalog.get("volume", token):
+            continue
         reserve(ctx, step.target, token, cloud=step.cloud, exact=True, kind="volume")
         volume = Volume(
             name=step.target,

@@ -1,4 +1,4 @@
-"""A whole house in memory: a context over the fake cloud and the catalog in memory, with a clock that is told to move."""
+"""A whole house in memory: a context over the fake cloud and the catalog in memory; its clock moves when told to."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from cloudms import janitor
 from cloudms.clouds.base import Setup
 from cloudms.clouds.fake import FakeCloud
 from cloudms.context import Context
+from cloudms.engine import run
 from cloudms.engine.refresh import merged
-from cloudms.errors import Conflict, Exists, Invalid, NotFound, Unsupported
+from cloudms.errors import Conflict, Exists, Interrupted, Invalid, NotFound, Unsupported
 from cloudms.model import OperationState, Origin, Vm, VmState
 from tests.unit.engine.conftest import Call, failures
 
@@ -276,3 +277,25 @@ def test_no_secret_reaches_the_catalog(ctx: Context, call: Call, own_home: os.Pa
     assert "hunter2-secret" not in json.dumps(everything)
     kept = own_home / ".cloudmesh" / "user-data"  # type: ignore[operator]
     assert {oct(file.stat().st_mode & 0o777) for file in kept.iterdir()} == {"0o600"}
+
+
+def test_a_boot_that_failed_can_be_resumed(ctx: Context, call: Call) -> None:
+    fake(ctx).add_fault("denied", "create_vm", times=1)
+    operation = call("vm boot", name="web", count=2)
+    assert operation.state is OperationState.PARTIAL
+    assert len(names(call("vm list"))) == 1
+    assert call("operation resume", operation.name).state is OperationState.DONE
+    assert names(call("vm list")) == ["web-1", "web-2"]
+
+
+def test_a_boot_that_was_cancelled_before_it_began_leaves_no_intent_and_can_be_resumed(
+    ctx: Context, call: Call
+) -> None:
+    planned = call("vm boot", name="web", count=2, dry_run=True)
+    ctx.stop()
+    with pytest.raises(Interrupted) as caught:
+        run(ctx, planned)
+    assert ctx.catalog.find("vm") == ctx.catalog.find("name") == []
+    ctx.stopping.clear()
+    assert call("operation resume", caught.value.details["operation"]).state is OperationState.DONE
+    assert names(call("vm list")) == ["web-1", "web-2"]

@@ -185,6 +185,10 @@ def clone(
 def _clone_intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
     prepared = []
     for step in steps:
+        twin_row = ctx.catalog.get("vm", step.params["token"])
+        if twin_row:
+            prepared.append(step.with_(target=twin_row.document["name"]))
+            continue
         stored = ctx.catalog.get("vm", step.params["source"])
         if stored is None:
             raise Invalid(f"the VM to clone is gone, so {step.target} cannot be made", hint="cms vm list")

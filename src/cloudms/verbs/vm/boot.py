@@ -128,36 +128,45 @@ def _kept(user_data: Path | None) -> str:
 
 
 def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
-    """Reserve every name and write every VM's row before the first call."""
-    identity_of = {key: identity(ctx, key) for key in {step.params["key"] for step in steps}}
+    """Reserve every name and write every VM's row before the first call; a row that is there is kept."""
+    private = {key: identity(ctx, key).private_path for key in {step.params["key"] for step in steps}}
+    asked: list[Vm] = []
     prepared = []
-    rows, events = {}, []
-    now = ctx.clock.now()
-    for step in steps:
-        params = step.params
-        name = reserve(ctx, step.target, params["token"], cloud=step.cloud, exact=params["exact"])
-        vm = Vm(
-            name=name,
-            cloud=step.cloud,
-            token=params["token"],
-            state=VmState.PENDING,
-            reason="asked for",
-            since=now,
-            created=now,
-            fetched=now,
-            image=params["image"],
-            flavor=params["flavor"],
-            group=params["group"],
-            labels=params["labels"],
-            owner=ctx.owner,
-            expires=now + params["lease"] if params["lease"] else None,
-            ssh_key=identity_of[params["key"]].private_path,
-        )
-        rows[vm.key] = vm.to_document()
-        events.append(event(ctx, "vm.boot", vm, f"asked for, from {vm.image}"))
-        prepared.append(step.with_(target=name))
-    ctx.catalog.put("vm", rows, events=events)
+    try:
+        for step in steps:
+            stored = ctx.catalog.get("vm", step.params["token"])
+            if stored is None:
+                asked.append(_asked(ctx, step, private[step.params["key"]]))
+            prepared.append(step.with_(target=stored.document["name"] if stored else asked[-1].name))
+    except CloudmsError:
+        for vm in asked:
+            release(ctx, vm.name, vm.token)
+        raise
+    events = [event(ctx, "vm.boot", vm, f"asked for, from {vm.image}") for vm in asked]
+    ctx.catalog.put("vm", {vm.key: vm.to_document() for vm in asked}, events=events)
     return prepared
+
+
+def _asked(ctx: Context, step: Step, private_key: str) -> Vm:
+    """Reserve a name and return the VM as it is before its cloud has heard of it. Raises: Exists."""
+    params, now = step.params, ctx.clock.now()
+    return Vm(
+        name=reserve(ctx, step.target, params["token"], cloud=step.cloud, exact=params["exact"]),
+        cloud=step.cloud,
+        token=params["token"],
+        state=VmState.PENDING,
+        reason="asked for",
+        since=now,
+        created=now,
+        fetched=now,
+        image=params["image"],
+        flavor=params["flavor"],
+        group=params["group"],
+        labels=params["labels"],
+        owner=ctx.owner,
+        expires=now + params["lease"] if params["lease"] else None,
+        ssh_key=private_key,
+    )
 
 
 def withdraw(ctx: Context, step: Step) -> None:
