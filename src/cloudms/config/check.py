@@ -225,7 +225,7 @@ class _Looks:
         encrypted = isinstance(security, dict) and clouds.truth(security.get("encryption"))
         if encrypted or path.with_name(path.name + ".enc").exists():
             where = (*self._top, "security", "encryption")
-            hint = "decrypt it with the old cms (cms config decrypt) and use env:, file: or keyring: references"
+            hint = "decrypt it with the program that encrypted it, and use env:, file: or keyring: references"
             yield self._at(where, "warning" if not encrypted else "error", "the encrypted file is not read", hint)
         for other in ("cloudmesh.yaml", "cloudmesh4.yaml"):
             second = path.with_name(other)

@@ -62,22 +62,21 @@ class FakeVms(FakePipe):
         """Create what `request` asks for once it has been checked against the state."""
         fault = self.begin(call, spec.name, spec.token, spec.image, spec.flavor, *args)
         report(f"making the disk of {spec.name}")
+        dies = fault.fault if fault else ""
         with self.changing() as (world, now):
-            vm = self._made(world, spec.token, now)
+            vm = next((vm for vm in world["vms"].values() if spec.token and vm["token"] == spec.token), None)
             if vm is None:
                 wanted = request(world, now)
                 self._check(world, wanted, now)
                 disk = self.add_disk(world, wanted, now)
-                vm = None if fault and fault.fault == "dies_midway" else self._add(world, wanted, disk, fault, now)
-        if vm is None:
+                vm = self._add(world, wanted, disk, now) if dies != "dies_midway" else None
+            if vm and not vm["boots"] and dies != "dies_half_made":
+                self.boot(vm, now, fault)
+        if vm is None or dies == "dies_half_made":
             faults.die()
         self.end(fault)
         report(f"{spec.name} boots")
-        return self.show(world, machine.settled(vm, now), now)
-
-    def _made(self, world: Doc, token: str, now: float) -> Doc | None:
-        found = (vm for vm in world["vms"].values() if token and vm["token"] == token)
-        return next((machine.settled(vm, now) for vm in found), None)
+        return self.show(world, vm, now)
 
     def _check(self, world: Doc, spec: VmSpec, now: float) -> None:
         """Refuse a request that cannot be met."""
@@ -118,8 +117,8 @@ class FakeVms(FakePipe):
     def seed(self, world: Doc, name: str, now: float) -> None:
         """Enter a running VM that somebody else made."""
         spec = VmSpec(name=name, token="", image="debian", flavor="small")
-        vm = self._add(world, spec, self.add_disk(world, spec, now), None, now)
-        vm["timeline"] = machine.timeline(now, (0, VmState.RUNNING, ""))
+        vm = self._add(world, spec, self.add_disk(world, spec, now), now)
+        machine.boot(vm, now, 0)
 
     def add_disk(self, world: Doc, spec: VmSpec, now: float) -> str:
         """Make the boot disk (or find it, when an earlier try died after this point) and return its id."""
@@ -134,8 +133,8 @@ class FakeVms(FakePipe):
         world["staged"][offers.image(self.name, spec.image).id] = now
         return identity
 
-    def _add(self, world: Doc, spec: VmSpec, disk: str, fault: Fault | None, now: float) -> Doc:
-        """Enter a VM into the state and let it boot."""
+    def _add(self, world: Doc, spec: VmSpec, disk: str, now: float) -> Doc:
+        """Enter a VM into the state; it does not boot yet."""
         region = offers.location(self.name, spec.region) if spec.region else offers.locations(self.name)[0]
         number = world["next"]
         identity = self.number(world, "vm")
@@ -147,8 +146,8 @@ class FakeVms(FakePipe):
             "key_name": spec.key_name, "network": spec.network, "user_data": spec.user_data, "disk": disk,
             "contents": disk, "address": views.private_address(self.name, number), "created": now, "boots": [],
             "cpu": 0.0, "counted": now, "load": None, "detached": False,
+            "timeline": machine.timeline(now, (0, VmState.PENDING, "its creation was begun and has not ended")),
         }  # fmt: skip
-        self.boot(vm, now, fault)
         world["disks"][disk]["vm"] = identity
         world["vms"][identity] = vm
         return vm
@@ -232,9 +231,18 @@ class FakeVms(FakePipe):
             raise Invalid(f"cloud '{self.name}' leaves no {leftover.kind} behind", hint="only disks")
         self.alter("clean", leftover.name, lambda world, _now: world["disks"].pop(leftover.id, None), leftover.id)
 
+    def half_made(self, vm: Vm) -> bool:
+        """Whether the creation of this VM died before it let it boot."""
+        return self.ask("half_made", vm.name, lambda world, now: self._is(world, vm, now, "boots", []), vm.id)
+
     def detached(self, vm: Vm) -> bool:
         """Whether `host_restarted` was pretended for this VM and it was not mended since."""
-        return self.ask("detached", vm.name, lambda world, now: bool(self.find(world, vm, now).get("detached")), vm.id)
+        return self.ask("detached", vm.name, lambda world, now: self._is(world, vm, now, "detached", True), vm.id)
+
+    def _is(self, world: Doc, vm: Vm, now: float, name: str, value: object) -> bool:
+        """Whether the field `name` of a VM that is not gone has this value."""
+        doc = world["vms"].get(self.identity(world, vm, now), {})
+        return name in doc and bool(doc[name] == value)
 
     def mend(self, vm: Vm) -> Vm:
         """Bring back the forwards that a pretended restart of the host took."""

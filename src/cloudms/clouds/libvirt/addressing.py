@@ -74,7 +74,7 @@ class Addressing(Core, Addresses):
         taken = self.taken(but=seen.uuid)
         for port in ports:
             if (address, port) in taken:
-                raise Exists(f"{address}:{port} belongs to another VM", hint="cms address list shows whose it is")
+                raise Exists(f"{address}:{port} belongs to another VM", hint="cms vm ip list shows whose it is")
 
     def _free(self, tags: Tags, ports: Mapping[int, int]) -> str:
         """Return an address on which every one of the ports is free; a VM's own ones are not taken again."""
@@ -85,7 +85,7 @@ class Addressing(Core, Addresses):
                 if self.link.local and not all(network.bindable(*end) for end in ends):
                     continue
                 return address
-        raise NoCapacity("no address is free", hint="cms address list shows who has them")
+        raise NoCapacity("no address is free", hint="cms vm ip list shows who has them")
 
     @talks
     def remove_address(self, vm: Vm, address: str) -> Vm:

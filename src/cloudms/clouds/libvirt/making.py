@@ -149,7 +149,7 @@ class Making(Core):
         taken = {(each, port) for tags in others for each, ports in tags.forwards.items() for port in ports}
         found = network.choose(network.endpoints(token, self.outside), taken, probe=self.link.local)
         if found is None:
-            raise NoCapacity("no address is free for the VM's SSH", hint="cms address list shows who has them")
+            raise NoCapacity("no address is free for the VM's SSH", hint="cms vm ip list shows who has them")
         address, port = found
         return {address: {port: 22, **ports}}
 

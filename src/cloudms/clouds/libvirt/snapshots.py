@@ -64,7 +64,7 @@ class Snapshotting(Making, Snapshots):
             _check(seen)
             snapshot = _find(domain, name)
             if snapshot is None:
-                raise NotFound(f"vm '{vm.name}' has no snapshot '{name}'", hint=f"cms snapshot list {vm.name}")
+                raise NotFound(f"vm '{vm.name}' has no snapshot '{name}'", hint=f"cms vm snapshot list {vm.name}")
             if seen.saved:
                 domain.managedSaveRemove(0)
             self.link.ready_to_start()
