@@ -33,7 +33,7 @@ LISTS = frozenset(
 ) | {"leftovers"}
 """Calls that return rows one after another."""
 
-READS = LISTS | {"reach", "get_vm", "ready", "detached", "console_log", "metrics"}
+READS = LISTS | {"reach", "get_vm", "ready", "half_made", "detached", "console_log", "metrics"}
 """Calls that change nothing; every other call of the contract counts as a change."""
 
 _FREE = frozenset(("roles", "supports", "close", "follow_console"))

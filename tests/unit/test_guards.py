@@ -28,6 +28,11 @@ from cloudms.guards import Rules, guard
 from cloudms.model import Flavor, Image, Vm, VmSpec
 
 RULES = Rules(attempts=5, read_attempts=3, first=1.0, factor=2.0, longest=30.0, jitter=0.0, deadline=100.0)
+CHANGES = """
+    create_vm clone_vm delete_vm clean mend start_vm stop_vm reboot_vm suspend_vm resume_vm save_vm deallocate_vm
+    resize_vm confirm_vm revert_vm rename_vm rebuild_vm tag_vm adopt_vm create_snapshot revert_snapshot delete_snapshot
+    create_volume delete_volume attach_volume detach_volume set_address remove_address add_key delete_key delete_image
+"""
 VM = Vm(name="web", cloud="c", id="1")
 
 
@@ -238,10 +243,7 @@ def test_every_call_of_the_contract_is_guarded_and_every_change_is_refused_by_a_
     assert calls >= guards.READS
     for role in all_roles():
         assert set(role.__abstractmethods__ if hasattr(role, "__abstractmethods__") else ()) <= calls
-    changing = calls - guards.READS
-    assert "detached" in guards.READS
-    assert {"create_vm", "delete_vm", "clean", "mend", "stop_vm", "delete_image", "set_address"} <= changing
-    assert not {name for name in changing if name.startswith(("list_", "get_"))}
+    assert sorted(calls - guards.READS) == sorted(CHANGES.split())
 
 
 def test_the_rate_limit_lets_a_burst_pass_and_then_spreads_the_calls() -> None:

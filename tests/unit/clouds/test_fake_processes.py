@@ -82,6 +82,22 @@ def test_a_process_dies_at_the_worst_moment(opened: Open, tmp_path: Path, fault:
     assert list(cloud.leftovers(frozenset())) == []
 
 
+def test_a_process_dies_between_making_and_starting(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    faults = '{"fault": "dies_half_made", "call": "create_vm"}'
+    child = program(tmp_path / "state.json", 0, 1, CLOUDMS_FAKE_FAULTS=faults)
+    child.communicate(timeout=60)
+    assert child.returncode == 137
+    cloud = opened()
+    (vm,) = cloud.list_vms()
+    assert (vm.state, vm.reason) == (VmState.PENDING, "its creation was begun and has not ended")
+    assert cloud.half_made(vm) is True
+    assert cloud.console_log(vm) == ""
+    assert cloud.create_vm(spec("vm-0", token="t-0")).id == vm.id
+    assert cloud.half_made(vm) is False
+    clock.time = (cloud.get_vm(vm).since or 0) + 10
+    assert cloud.get_vm(vm).state is VmState.RUNNING
+
+
 def test_a_leftover_is_cleaned_once(opened: Open, tmp_path: Path) -> None:
     child = program(tmp_path / "state.json", 0, 1, CLOUDMS_FAKE_FAULTS='{"fault": "dies_midway"}')
     child.communicate(timeout=60)

@@ -30,6 +30,7 @@ KINDS: dict[str, str] = {
     "malformed": "NotReady: the reply makes no sense",
     "dies_before": "the process dies before anything is done (exit code 137)",
     "dies_midway": "the process dies when a creation has made the disk but not yet the VM",
+    "dies_half_made": "the process dies when a creation has made the VM but not yet started it",
     "dies_after_accepting": "the process dies when the cloud has done it but the caller does not know yet",
     "loses_reply": "the cloud does it, but NotReady (or Timeout, with `error: timeout`) is raised",
     "never_ready": "a VM that is created or started stays pending",

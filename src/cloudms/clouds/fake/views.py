@@ -88,7 +88,7 @@ def volume(world: Doc, doc: Doc, cloud: str, now: float) -> Volume:
     return Volume(
         name=doc["name"], cloud=cloud, id=doc["id"], labels=doc["labels"], fetched=now, size_gib=doc["size_gib"],
         vm=holder["name"] if holder else "", device=doc["device"] if holder else "",
-        state="in-use" if holder else "available", owner=doc["owner"], token=doc["token"], created=doc["created"],
+        state="attached" if holder else "available", owner=doc["owner"], token=doc["token"], created=doc["created"],
         price_per_hour=doc["size_gib"] * 0.1 / 730, raw=raw(doc),
     )  # fmt: skip
 
