@@ -72,11 +72,15 @@ def as_json(rows: Iterable[Row], view: View) -> Iterator[str]:
         yield from (encode(public(row)) + "\n" for row in rows)
         return
     between, after = ("", "\n") if view.streaming else (",\n", "")
-    before = "[\n"
-    for row in rows:
-        yield before + encode(public(row)) + after
-        before = between or ","
-    yield "[]\n" if before == "[\n" else "]\n" if view.streaming else "\n]\n"
+    before, end = "[\n", "[]\n"
+    try:
+        for row in rows:
+            yield before + encode(public(row)) + after
+            before, end = between or ",", "]\n" if view.streaming else "\n]\n"
+    except KeyboardInterrupt:
+        yield end  # what was shown stays readable
+        raise
+    yield end
 
 
 def as_yaml(rows: Iterable[Row], view: View) -> Iterator[str]:

@@ -15,7 +15,7 @@ _GAP = "  "
 _LEAST = 8
 """Columns are not made narrower than this."""
 
-_GREEN = frozenset(("running", "active", "available", "done", "ok", "ready", "in-use", "healthy"))
+_GREEN = frozenset(("running", "active", "available", "done", "ok", "ready", "attached", "healthy"))
 _RED = frozenset(("error", "failed", "unreachable", "denied", "interrupted", "unsupported", "dead"))
 _YELLOW = frozenset(
     ("pending", "stopping", "suspending", "rebooting", "resizing", "awaiting_confirm", "rebuilding", "terminating",

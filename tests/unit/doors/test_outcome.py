@@ -78,7 +78,7 @@ def test_partial_has_a_record_of_each_that_failed() -> None:
         ((), ["far"], ["far"], NotReady),
         ((), ["far", "off"], ["far", "off"], NotReady),
         ((), ["far"], ["far", "near"], Partial),
-        ((WEB,), ["far"], ["far"], Partial),
+        ((WEB,), ["far"], ["far"], NotReady),
     ],
 )
 def test_a_listing(
