@@ -415,7 +415,7 @@ class Volumes(Role, ABC):
 
     @abstractmethod
     def list_volumes(self) -> Iterable[Volume]:
-        """Return the volumes of the account (not the root disks of VMs)."""
+        """Return the volumes (no root disks), each with its token; `state` is `attached` or `available`."""
 
     @abstractmethod
     def create_volume(self, name: str, size_gib: int, token: str, labels: Mapping[str, str]) -> Volume:

@@ -14,6 +14,8 @@ from cloudms.record import Record
 _GAP = "  "
 _LEAST = 8
 """Columns are not made narrower than this."""
+_MOST = 40
+"""Columns of rows that come over time do not grow beyond this; what is longer is not cut."""
 
 _GREEN = frozenset(("running", "active", "available", "done", "ok", "ready", "attached", "healthy"))
 _RED = frozenset(("error", "failed", "unreachable", "denied", "interrupted", "unsupported", "dead"))
@@ -38,13 +40,22 @@ def render(rows: Iterable[Any], view: View) -> Iterator[str]:
 
 
 def _stream(rows: Iterable[Any], view: View) -> Iterator[str]:
-    """Yield rows as they come: lines of text untouched, others with their columns side by side."""
+    """Yield rows as they come: lines of text untouched, others in columns that grow with what they have to hold."""
+    columns: tuple[str, ...] = ()
+    sizes: list[int] = []
     for row in rows:
         if isinstance(row, str):
             yield row if row.endswith("\n") else row + "\n"
-        else:
+            continue
+        if not columns:
             columns = view.columns or _columns(row)
-            yield _GAP.join(cell(row, name, view.now) for name in columns) + "\n"
+            titles = [name.upper().replace("_", " ") for name in columns]
+            sizes = [_wide(title) for title in titles]
+            if view.header:
+                yield _line([_styled(title, "1", view) for title in titles])
+        cells = [cell(row, name, view.now) for name in columns]
+        sizes = [min(max(size, _wide(text)), _MOST) for size, text in zip(sizes, cells, strict=True)]
+        yield _line([_styled(_filled(text, size), _style(text), view) for text, size in zip(cells, sizes, strict=True)])
 
 
 def _grid(rows: list[Any], view: View) -> Iterator[str]:
@@ -176,14 +187,17 @@ def _wide(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def _filled(text: str, size: int) -> str:
+    return text + " " * (size - _wide(text))
+
+
 def _padded(text: str, size: int) -> str:
     """Return `text` cut or filled to `size` columns."""
-    taken = _wide(text)
-    if taken <= size:
-        return text + " " * (size - taken)
+    if _wide(text) <= size:
+        return _filled(text, size)
     while text and _wide(text) > size - 1:
         text = text[:-1]
-    return text + "…" + " " * (size - 1 - _wide(text))
+    return _filled(text + "…", size)
 
 
 def _fitted(sizes: list[int], width: int) -> list[int]:

@@ -126,7 +126,7 @@ def test_attach_says_the_device_and_detach_frees_it(call: Call) -> None:
     call("volume create", "data1")
     call("vm boot", name="web1")
     attached = outcome(call("volume attach", "data1", "web1"))
-    assert (attached["vm"], attached["device"], attached["state"]) == ("web1", "/dev/vdb", "in-use")
+    assert (attached["vm"], attached["device"], attached["state"]) == ("web1", "/dev/vdb", "attached")
     assert call("volume attach", "data1", "web1").state is OperationState.DONE
     assert call("volume list").items[0].vm == "web1"
     assert outcome(call("volume detach", ["data1"]))["vm"] == ""

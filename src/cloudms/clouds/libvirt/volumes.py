@@ -141,7 +141,8 @@ class Storing(Making, Volumes):
         size = int(volume.info()[1]) if volume is not None else 0
         holder = held.get(self.pool.path(file))
         return Volume(
-            name=name, cloud=self.name, id=file, labels=record.get("labels", {}), fetched=self.clock.now(),
+            name=name, token=match["token"] if match else "", cloud=self.name, id=file,
+            labels=record.get("labels", {}), fetched=self.clock.now(),
             raw={"path": self.pool.path(file), "capacity": size, **record}, size_gib=size // GIB,
             vm=holder[0].name if holder else "", device=f"/dev/{holder[1]}" if holder else "",
             state="attached" if holder else "available", owner=record.get("owner", ""), created=record.get("created"),
