@@ -260,8 +260,12 @@ def test_a_stream_that_fails_leaves_what_came(cms: Cms) -> None:
 
 
 def test_nouns_can_be_streamed() -> None:
-    text = "".join(formats.table(iter([WEB, "line"]), View(streaming=True, columns=("name", "state"))))
-    assert text == "web1  running\nline\n"
+    rows = [WEB, "a line", WEB.with_(name="longer-name"), WEB]
+    text = "".join(formats.table(iter(rows), View(streaming=True, columns=("name", "state", "id"))))
+    assert text == (
+        "NAME  STATE  ID\nweb1  running  i-1\na line\nlonger-name  running  i-1\nweb1         running  i-1\n"
+    )
+    assert "".join(formats.table(iter([WEB]), View(streaming=True, header=False, columns=("id",)))) == "i-1\n"
 
 
 def test_a_silent_cloud_does_not_hide_the_others(cms: Cms) -> None:
