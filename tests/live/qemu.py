@@ -73,11 +73,17 @@ class Machine:
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self.disk), *size], check=True)
 
     def start(
-        self, files: dict[str, str | bytes], *, memory: int = 256, cache: str = "writeback", more: tuple[str, ...] = ()
+        self,
+        files: dict[str, str | bytes],
+        *,
+        memory: int = 256,
+        cache: str = "writeback",
+        more: tuple[str, ...] = (),
+        keep_log: bool = False,
     ) -> None:
         """Power on with a seed of `files`; the console goes to a fresh file."""
         seed_iso(self.seed, files)
-        for name in ("monitor.sock", "agent.sock"):
+        for name in ("monitor.sock", "agent.sock", *([] if keep_log else [self.log.name])):
             (self.folder / name).unlink(missing_ok=True)
         direct = [
             "-kernel",
@@ -89,7 +95,8 @@ class Machine:
         ]
         argv = [
             "qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "max", "-m", str(memory), "-smp", "1,maxcpus=2",
-            "-nodefaults", "-display", "none", "-serial", f"file:{self.log}",
+            "-nodefaults", "-display", "none",
+            "-chardev", f"file,id=console,path={self.log},append=on", "-serial", "chardev:console",
             "-monitor", f"unix:{self.folder}/monitor.sock,server=on,wait=off", *direct,
             "-drive", f"file={self.disk},if=virtio,format=qcow2,cache={cache}",
             "-drive", f"file={self.seed},if=virtio,format=raw,readonly=on",
@@ -99,7 +106,8 @@ class Machine:
             "-chardev", f"socket,path={self.folder}/agent.sock,server=on,wait=off,id=ga",
             "-device", "virtserialport,chardev=ga,name=org.qemu.guest_agent.0", "-device", "virtio-rng-pci", *more,
         ]  # fmt: skip
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=(self.folder / "qemu.err").open("wb"))
+        with (self.folder / "qemu.err").open("wb") as errors:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=errors)
 
     def console(self) -> str:
         """Return what the console has shown since power on."""
@@ -154,21 +162,34 @@ class Machine:
 
     def agent(self, command: str, **arguments: Any) -> Any:
         """Ask the guest agent and return its answer."""
-        with socket.socket(socket.AF_UNIX) as channel:
-            channel.settimeout(30)
-            channel.connect(str(self.folder / "agent.sock"))
+        with self._channel("agent.sock") as channel:
             channel.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
-            return json.loads(channel.makefile().readline())["return"]
+            with channel.makefile() as lines:
+                return json.loads(lines.readline())["return"]
 
-    def monitor(self, command: str) -> None:
-        """Give QEMU's monitor one command."""
-        with socket.socket(socket.AF_UNIX) as channel:
-            channel.settimeout(10)
-            channel.connect(str(self.folder / "monitor.sock"))
-            channel.recv(4096)
+    def agent_only_sends(self, command: str) -> None:
+        """Tell the guest agent something it does not answer."""
+        with self._channel("agent.sock") as channel:
+            channel.sendall(json.dumps({"execute": command}).encode() + b"\n")
+            time.sleep(0.5)
+
+    def monitor(self, command: str) -> str:
+        """Give QEMU's monitor one command and return what it prints."""
+        with self._channel("monitor.sock") as channel:
+            read_prompt(channel)
             channel.sendall(command.encode() + b"\n")
-            time.sleep(0.2)
-            channel.recv(4096)
+            return read_prompt(channel)
+
+    def _channel(self, name: str) -> socket.socket:
+        channel = socket.socket(socket.AF_UNIX)
+        channel.settimeout(30)
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                channel.connect(str(self.folder / name))
+                return channel
+            time.sleep(0.05)
+        channel.close()
+        raise AssertionError(f"{name} is not there")
 
     def wait_off(self, seconds: float = 60) -> float:
         """Wait until the machine has powered itself off, and return the seconds it took."""
@@ -182,6 +203,17 @@ class Machine:
         if self.process is not None:
             self.process.kill()
             self.process.wait(30)
+
+
+def read_prompt(channel: socket.socket) -> str:
+    """Read what the monitor says up to its prompt."""
+    said = b""
+    while not said.endswith(b"(qemu) "):
+        block = channel.recv(4096)
+        if not block:
+            break
+        said += block
+    return said.decode(errors="replace")
 
 
 def _banner(address: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from pathlib import Path
 
 from cloudms.images import apt, ext4, kernel, tools
 from cloudms.images.recipe import Cooked, Kitchen, Recipe, add_guest_files, guest_list
@@ -68,12 +69,14 @@ def _install(tree: Tree, kitchen: Kitchen, sources: list[apt.Source]) -> tuple[s
     listed, archive = kitchen.work / "debian.sources", kitchen.work / "root.tar"
     apt.write_sources(sources, listed)
     epoch = apt.release_time(kitchen.cache, RECIPE.suite)
+    # Without rights the work is done as another user id, which must be able to reach the place.
+    place = kitchen.work if os.geteuid() == 0 else Path("/var/tmp")  # noqa: S108 - a folder of its own is made in it
     options = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _NEVER_NEEDED]
     included = ",".join(RECIPE.packages)
     options += [f"--aptopt={line}" for line in apt.proxy_settings()]
     tools.run(
         ["mmdebstrap", "--variant=minbase", f"--include={included}", *options, RECIPE.suite, archive, listed],
-        env={"TMPDIR": str(kitchen.work), "SOURCE_DATE_EPOCH": str(epoch)},
+        env={"TMPDIR": str(place), "SOURCE_DATE_EPOCH": str(epoch)},
         timeout=7200,
     )
     with tarfile.open(archive) as stream:
@@ -118,6 +121,7 @@ def _furnish(tree: Tree, sources: list[apt.Source]) -> None:
     for unit in ("cms-host-key.service", "systemd-networkd.service", "systemd-resolved.service"):
         folder = "etc/systemd/system" if unit.startswith("cms-") else "lib/systemd/system"
         tree.symlink(f"etc/systemd/system/multi-user.target.wants/{unit}", f"/{folder}/{unit}")
+    tree.mkdir("var/cache/apt/archives/partial", mode=0o700, uid=42)  # apt's own user; mmdebstrap sets it as root only
     tree.symlink("etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
     tree.write("etc/hostname", "debian\n")
     tree.write("etc/machine-id", "")
