@@ -24,6 +24,7 @@ IDENTITY = UUID("7f9f0d5e-6b7b-5c0e-9d0b-0c1d5a6c2e11")
 """The name space of our VMs' uuids, which follow from the token: two runs with one token cannot make two VMs."""
 LIVE, CONFIG = 1, 2  # VIR_DOMAIN_AFFECT_…
 ELEMENT = 2  # VIR_DOMAIN_METADATA_ELEMENT
+START_S = 60.0
 
 
 def uuid_of(token: str) -> str:
@@ -133,7 +134,16 @@ class Core(Cloud):
     def changing(self, vm: Vm) -> Iterator[tuple[Any, Seen]]:
         """Give the domain of `vm` and how it is, to one change at a time. Raises: NotFound, Conflict."""
         with self.pool.lock(vm.id or uuid_of(vm.token), f"vm '{vm.name}'"):
-            yield self.find(vm)
+            domain, seen = self.find(vm)
+            yield domain, self.started(domain, seen)
+
+    def started(self, domain: Any, seen: Seen) -> Seen:
+        """Return how a domain is once libvirt is no longer busy starting it (for a run that was killed meanwhile)."""
+        deadline = self.clock.monotonic() + START_S
+        while (seen.state, seen.reason) == describe.STARTING and self.clock.monotonic() < deadline:
+            self.clock.sleep(0.05)
+            seen = self.read(domain)
+        return seen
 
     def keep(self, domain: Any, tags: Tags) -> Tags:
         """Put our tags on a domain, on the running and the stored one where there are both, and return them."""

@@ -17,6 +17,8 @@ from cloudms.record import Record
 
 RUNNING, BLOCKED, PAUSED, SHUTDOWN, SHUTOFF, CRASHED, PMSUSPENDED = 1, 2, 3, 4, 5, 6, 7
 
+STARTING = (PAUSED, 11)
+
 PAUSED_REASONS: Mapping[int, tuple[VmState, str]] = {
     2: (VmState.SUSPENDED, "it is being migrated"),
     3: (VmState.SUSPENDING, "its memory is being saved"),

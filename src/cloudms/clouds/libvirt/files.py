@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 from pathlib import Path
 
 from cloudms.errors import Denied, Invalid, NoCapacity
@@ -46,24 +45,21 @@ def token_of(name: str) -> tuple[str, str]:
 
 
 def place(source: Path, target: Path, *, mode: int, link: bool = False) -> None:
-    """Bring the file `source` to `target`, whole or not at all.
+    """Make `target` a copy of `source` that shares nothing with it, or with `link` the same file.
 
-    Parameters: `link`, whether the two may be one file, which only holds for files that nobody changes.
-    Raises: Denied, NoCapacity.
+    Parameters: `link` only suits files that nobody changes. Raises: Denied, NoCapacity.
     """
-    fresh = target.parent / f".cms-new-{secrets.token_hex(8)}"
     try:
-        if not (link and _linked(source, fresh)):
-            _copy(source, fresh, mode)
-        fresh.rename(target)
+        target.unlink(missing_ok=True)
+        if not (link and _linked(source, target)):
+            _copy(source, target, mode)
     except PermissionError as error:
         raise Denied(f"{source} cannot be read", hint="check its owner and mode") from error
     except OSError as error:
-        if error.errno in _FULL:
-            raise NoCapacity(f"no space left in {target.parent}", hint="free some disk space") from error
-        raise
-    finally:
-        fresh.unlink(missing_ok=True)
+        if error.errno not in _FULL:
+            raise
+        target.unlink(missing_ok=True)
+        raise NoCapacity(f"no space left in {target.parent}", hint="free some disk space") from error
 
 
 def scan(folder: str) -> list[Entry]:

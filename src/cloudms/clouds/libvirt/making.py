@@ -111,7 +111,7 @@ class Making(Core):
             self.pool.put(seed_name, self._seed(order, domain))
             report("starting it")
             self.switch_on(domain)
-        seen = self.read(domain)
+        seen = self.started(domain, self.read(domain))
         tags = self.settle(domain, self.open_ports(domain, seen, fresh=fresh))
         return self.noun(seen.with_(tags=tags))
 

@@ -1,7 +1,7 @@
 """The storage pool: one folder of the hypervisor with everything of ours.
 
 Files go through libvirt, which works for every user and over every transport. Where this process may write into the
-folder itself, large files are linked or copied there directly, under a hidden name until they are whole.
+folder itself, large files are linked or copied there directly.
 """
 
 from __future__ import annotations
@@ -199,14 +199,17 @@ class Pool:
     # -- large files ---------------------------------------------------------------------------------------------
 
     def take(self, source: Path, name: str, *, link: bool = False) -> str:
-        """Bring a file of this machine into the pool and return its path; whole or not at all where it can be.
+        """Bring a file of this machine into the pool and return its path; the caller holds a lock for this name.
 
-        It is readable for every account, since QEMU's may open it while libvirt gives it back from another VM.
+        It has its name when it is whole (not where it goes through libvirt, which cannot rename). It is readable for
+        every account, since QEMU's may open it while libvirt gives it back from another VM.
 
         Parameters: `link`, whether the two may be one file, which only holds for files that nobody changes.
         """
         if self.direct:
-            files.place(source, Path(self.path(name)), mode=0o644, link=link)
+            fresh = Path(self.path(f".cms-taking-{name}"))
+            files.place(source, fresh, mode=0o644, link=link)
+            fresh.rename(self.path(name))
             self.refresh()
         else:
             with source.open("rb") as stream:
@@ -216,7 +219,7 @@ class Pool:
     def copy(self, source: str, name: str) -> str:
         """Copy the file at the path `source` of the hypervisor, byte by byte, and return the copy's path.
 
-        The source must be at rest: its VM off or paused.
+        The source must be at rest (its VM off or paused), and `name` carry the token of a VM that is being made.
         """
         if self.direct and os.access(source, os.R_OK):
             files.place(Path(source), Path(self.path(name)), mode=0o600)
