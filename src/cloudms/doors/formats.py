@@ -6,31 +6,12 @@ a noun, a mapping, or a line of text; `public` makes plain data of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from cloudms.record import Record
+from cloudms.doors.view import Row, View, public
 
-Row = Any
-
-
-class View(Record):
-    """How rows are to be shown.
-
-    `columns` in order; `single`, the one row is an object of its own and no list; `header`, whether column names are
-    shown; `width`, the columns of the terminal (None: a pipe); `color`; `ascii`, only ASCII can be written; `now`,
-    epoch seconds; `streaming`, rows come over time.
-    """
-
-    columns: tuple[str, ...] = ()
-    single: bool = False
-    header: bool = True
-    width: int | None = None
-    color: bool = False
-    ascii: bool = False
-    now: float = 0.0
-    streaming: bool = False
-
+__all__ = ["Format", "Row", "View", "as_csv", "as_json", "as_yaml", "names", "public", "table", "tabular"]
 
 Format = Callable[[Iterable[Row], View], Iterator[str]]
 _F = TypeVar("_F", bound=Format)
@@ -40,19 +21,6 @@ def tabular(function: _F) -> _F:
     """Mark a format that shows columns, and so takes `--columns`."""
     function.takes_columns = True  # type: ignore[attr-defined]
     return function
-
-
-def public(row: Row) -> Any:
-    """Return a row as JSON values."""
-    if hasattr(row, "to_public"):
-        return row.to_public()
-    if isinstance(row, Record):
-        return {key: public(value) for key, value in row.__dict__.items()}
-    if isinstance(row, Mapping):
-        return {str(key): public(value) for key, value in row.items()}
-    if isinstance(row, (list, tuple, set, frozenset)):
-        return [public(item) for item in row]
-    return row if row is None or type(row) in (str, bool, int, float) else str(row)
 
 
 @tabular

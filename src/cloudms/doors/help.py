@@ -21,7 +21,10 @@ _GROUPS = (
     ("Clouds and what happens there", ("cloud", "operation", "event", "cost", "sweep", "check", "status", "refresh")),
 )
 _LAST = "This program"
-_SELF = ("config", "set", "default", "catalog", "demo", "shell", "serve", "portal", "completion", "version")
+_SELF = (
+    "config", "set", "default", "counter", "catalog", "doctor", "demo", "shell", "serve", "portal", "completion",
+    "version",
+)  # fmt: skip
 
 _OPTIONS = """
   -o, --output FORMAT   table, json, yaml, csv or name

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cloudms.clock import age
-from cloudms.doors.formats import View, public
 from cloudms.doors.screen import plain
+from cloudms.doors.view import View, public
 from cloudms.model import TIMES, Noun
 from cloudms.record import Record
 
