@@ -44,8 +44,8 @@ class Core(Cloud):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         options = setup.options
-        self.uri = str(options.get("uri") or host.default_uri())
-        self.link = Link(self.uri, self.clock, setup)
+        self.link = Link(str(options.get("uri") or host.default_uri()), self.clock, setup)
+        self.uri = self.link.uri
         self.pool = Pool(self.link, str(options.get("pool") or ""), str(options.get("pool_path") or ""))
         self.bases = Bases(self.pool)
 

@@ -67,7 +67,7 @@ def diagnose(uri: str, *, clock: Clock | None = None) -> list[Check]:
 
     A hypervisor of another machine gets the connection check alone. It may start libvirt's daemons, as any use would.
     """
-    clock = clock or SystemClock()
+    clock, (uri, _login) = clock or SystemClock(), host.divided(uri)
     binding, link = check_binding(), check_libvirt(uri, clock)
     if not host.is_local(uri):
         return [binding, link]

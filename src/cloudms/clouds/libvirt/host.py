@@ -68,6 +68,20 @@ def default_uri(environ: Mapping[str, str] | None = None, uid: int | None = None
     return SYSTEM_URI if (os.geteuid() if uid is None else uid) == 0 else SESSION_URI
 
 
+def divided(uri: str) -> tuple[str, dict[str, str]]:
+    """Return `uri` without the password in it, so that it may be shown, and the user name and password it had.
+
+    libvirt itself takes no password from an address; it asks for one.
+    """
+    found = re.fullmatch(r"([^/]*://)([^/@:]*):([^/@]*)@(.*)", uri)
+    if found is None:
+        return uri, {}
+    from urllib.parse import unquote
+
+    start, user, password, rest = found.groups()
+    return f"{start}{user}@{rest}", {"username": unquote(user), "password": unquote(password)}
+
+
 def is_local(uri: str) -> bool:
     """Tell whether `uri` is a QEMU of this machine: no host in it and no transport but the local socket."""
     return re.match(r"qemu(\+unix)?:///", uri) is not None

@@ -44,10 +44,10 @@ class Link:
     """One connection to the libvirt at `uri`, usable from several threads at once."""
 
     def __init__(self, uri: str, clock: Clock, setup: Setup) -> None:
-        self.uri = uri
+        self.uri, self._login = host.divided(uri)
         self.clock = clock
         self.setup = setup
-        self.local = host.is_local(uri)
+        self.local = host.is_local(self.uri)
         self._lock = threading.Lock()
         self._conn: Any = None
 
@@ -91,7 +91,7 @@ class Link:
 
     def _open(self, libvirt: Any) -> Any:
         """Open with the configured user and password when there are any, else by what the transport proves."""
-        secrets = self.setup.credentials()
+        secrets = {**self._login, **self.setup.credentials()}
         uri = no_questions(self.uri)
         if not secrets.get("password"):
             return libvirt.open(uri)

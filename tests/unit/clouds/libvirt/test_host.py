@@ -243,3 +243,20 @@ def test_a_daemon_that_refuses_to_start_says_why(tmp_path: Path) -> None:
     script.chmod(0o755)
     with pytest.raises(NotReady, match="did not start: cannot bind the socket"):
         host._run([str(script)])
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "login"),
+    [
+        ("qemu:///system", "qemu:///system", {}),
+        ("qemu+ssh://ada@lab.example.org/system", "qemu+ssh://ada@lab.example.org/system", {}),
+        ("qemu+tcp://[::1]:16509/system", "qemu+tcp://[::1]:16509/system", {}),
+        (
+            "qemu+tcp://ada:p%40ss@lab.example.org:16509/system?no_tty=1",
+            "qemu+tcp://ada@lab.example.org:16509/system?no_tty=1",
+            {"username": "ada", "password": "p@ss"},
+        ),
+    ],
+)
+def test_a_password_is_taken_out_of_an_address(uri: str, shown: str, login: dict[str, str]) -> None:
+    assert host.divided(uri) == (shown, login)
