@@ -53,8 +53,11 @@ GLOBAL_DEFAULT = (
 EVERY_OPTION = ("calls_per_second",)
 
 OPTIONS = {
-    "libvirt": (
-        "uri", "pool", "pool_path", "network", "bridge", "machine", "arch", "cpu", "firmware", "domain_type", "flavors",
+    "libvirt": ("uri", "accel", "flavors", "ports", "pool", "pool_path", "forward_address", "machine"),
+    "fake": (
+        "boot_seconds", "ready_seconds", "stop_seconds", "change_seconds", "delete_seconds", "linger_seconds",
+        "unique_names", "confirm_resize", "max_vms", "max_volume_gib", "addresses", "foreign", "refuse", "faults",
+        "calls", "state",
     ),
     "aws": ("profile", "endpoint"),
     "openstack": ("cloud", "endpoint"),
