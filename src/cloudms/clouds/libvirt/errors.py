@@ -65,13 +65,14 @@ TEXTS: tuple[tuple[str, type[CloudmsError], str], ...] = (
     ("asynchronous jobs running|cannot acquire state change lock", Conflict, "another process works on it: try again"),
     ("authentication (failed|unavailable|cancelled)|permission denied", Denied, "cms doctor tells what is missing"),
     ("timed out|timeout", Timeout, "try again"),
+    (r"\bkvm\b|failed to set msr", NotReady, "its KVM cannot run guests: set accel to tcg for this cloud"),
 )
 """Patterns of the message in lower case, looked at from top to bottom before the code."""
 
 _NOISE = re.compile(
     r"^(internal error|operation failed|unsupported configuration|invalid argument|Requested operation is not valid"
     r"|process exited while connecting to monitor|unable to execute QEMU command '[^']*')\s*:\s*"
-    r"|^\d{4}-\d\d-\d\dT[\d:.]+Z\s+|^qemu-system-\w+\s*:\s*"
+    r"|^error:\s+|^\d{4}-\d\d-\d\dT[\d:.]+Z\s+|^qemu-system-\w+\s*:\s*"
 )
 
 

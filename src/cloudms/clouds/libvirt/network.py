@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -112,10 +113,10 @@ def group(owner: str) -> Endpoint:
 def address_of(uri: str) -> str:
     """Return the IPv4 address of the machine in a libvirt URI. Raises: NotReady (its name has none)."""
     name = uri.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-    try:
-        return socket.gethostbyname(name)
-    except OSError:
-        raise NotReady(f"the machine of {uri} has no address", hint="set forward_address of this cloud") from None
+    with suppress(OSError):
+        if name:
+            return socket.gethostbyname(name)
+    raise NotReady(f"the machine of {uri} has no address", hint="set forward_address of this cloud")
 
 
 def check_address(address: str) -> str:
