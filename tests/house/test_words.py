@@ -13,7 +13,7 @@ from tests.house.source import ROOT
 
 TOP = frozenset(
     ("bin", "boot", "dev", "etc", "home", "lib", "nonexistent", "opt", "proc", "root", "run", "sbin", "srv", "sys",
-     "does", "nowhere", "tmp", "usr", "var")
+     "does", "nowhere", "pool", "tmp", "usr", "var")
 )  # fmt: skip
 """The folders that stand at the root of any Linux (the file hierarchy standard), and those that never do."""
 
