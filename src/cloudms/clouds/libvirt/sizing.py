@@ -115,4 +115,6 @@ def _works(change: Callable[[int, int], Any], value: int) -> bool:
 def _told(later: list[str], *, active: bool) -> str:
     if not active:
         return "the new size holds from the next start"
-    return f"the new {' and '.join(later)} hold from the next start" if later else "the new size holds now"
+    if not later:
+        return "the new size holds now"
+    return f"the new {' and '.join(later)} {'holds' if len(later) == 1 else 'hold'} from the next start"
