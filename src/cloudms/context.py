@@ -143,7 +143,7 @@ class Context:
             owner=self.owner,
             clock=self.clock,
         )
-        return guard(cls(setup), clock=self.clock, report=lambda text: self.progress(name, text))
+        return guard(cls(setup), clock=self.clock, report=lambda text: self.progress(name, text), pause=self.pause)
 
     def warn(self, text: str) -> None:
         """Keep a warning that the door shows on stderr when the verb has ended."""

@@ -157,14 +157,15 @@ class _Runner:
         self.steps = list(operation.steps)
         self.futures: list[Future[None]] = []
         self.pools: list[Any] = []
+        self.lone: threading.Thread | None = None
         self.lock = threading.Lock()
         self.stored = ctx.clock.monotonic()
 
     def run(self) -> None:
-        """Carry out the steps: one alone in this thread, several in a bounded pool per cloud."""
+        """Carry out the steps: one in a thread of its own, several in a bounded pool per cloud."""
         todo = [i for i, step in enumerate(self.steps) if step.state != "done"]
         if len(todo) == 1:
-            self._step(todo[0])
+            self._alone(todo[0])
             return
         from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -180,8 +181,29 @@ class _Runner:
         for future in self.futures:
             future.result()
 
+    def _alone(self, position: int) -> None:
+        """Carry out one step in a thread of its own, so that Ctrl-C never breaks a call in the middle."""
+        raised: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._step(position)
+            except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
+                raised.append(error)
+
+        self.lone = threading.Thread(target=work, name="cms-step", daemon=True)
+        self.lone.start()
+        while self.lone.is_alive():
+            self.lone.join(_POLL)
+            if self.lone.is_alive():
+                self._look_for_cancel()
+        if raised:
+            raise raised[0]
+
     def wait(self) -> None:
         """Let what has begun end its current call; a second Ctrl-C leaves at once."""
+        if self.lone:
+            self.lone.join()
         for pool in self.pools:
             pool.shutdown(wait=True, cancel_futures=True)
 

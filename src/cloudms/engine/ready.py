@@ -64,6 +64,13 @@ class _Waiting:
             if self.clock.monotonic() - self.looked > 2.0:
                 self.look()
                 self.running()
+                self.mend()
+
+    def mend(self) -> None:
+        """Bring back the way to a VM whose start was interrupted or whose forwards are gone."""
+        if self.cloud.detached(self.vm):
+            self.work.report("bringing back its forwards")
+            self.vm = merged(self.vm, self.cloud.mend(self.vm), self.clock.now())
 
     def pin(self) -> None:
         """Pin the host key that the guest printed on its console, where the cloud shows it."""

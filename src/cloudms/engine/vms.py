@@ -12,8 +12,11 @@ from cloudms.engine.refresh import event, forget, merged
 from cloudms.errors import CloudmsError, Conflict, Invalid, NotFound, Timeout
 from cloudms.model import Origin, Step, Vm, VmState
 
+_ASK_AGAIN = 5.0
+"""Seconds after which a guest is asked again to shut down: one that is still starting misses the first time."""
 _GRACE = 60.0
 """Seconds a graceful stop may take before the machine is switched off."""
+_OFF = (VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED)
 _LOOK = 0.25
 """Seconds between two looks at a VM that changes."""
 
@@ -146,18 +149,21 @@ def stop_gracefully(work: Work, *, force: bool, timeout: float | None) -> Vm:
     def call(cloud: Any, vm: Vm) -> Vm:
         if force:
             return cloud.stop_vm(vm, force=True)  # type: ignore[no-any-return]
-        asked = cloud.stop_vm(vm, force=False)
-        try:
-            return wait_state(work, cloud, asked, (VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED), grace)
-        except Timeout:
-            work.report(f"did not shut down within {grace:g} s, switching it off")
-            return cloud.stop_vm(vm, force=True)  # type: ignore[no-any-return]
+        end = work.ctx.clock.monotonic() + grace
+        while (left := end - work.ctx.clock.monotonic()) > 0:
+            asked = cloud.stop_vm(vm, force=False)
+            try:
+                return wait_state(work, cloud, asked, _OFF, min(left, _ASK_AGAIN))
+            except Timeout:
+                continue
+        work.report(f"did not shut down within {grace:g} s, switching it off")
+        return cloud.stop_vm(vm, force=True)  # type: ignore[no-any-return]
 
     return change(
         work,
         VmState.STOPPING,
         call,
-        (VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED),
+        _OFF,
         keep={"keep_stopped": True},
     )
 

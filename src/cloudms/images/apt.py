@@ -6,6 +6,7 @@ data of a mirror) is the host's. Sources are the host's own Debian mirrors, else
 
 from __future__ import annotations
 
+import fcntl
 import io
 import re
 import tarfile
@@ -26,6 +27,7 @@ _FALLBACK = (
 
 # Hooks of the host are for the host's packages; extra indexes (AppStream) are of no use here.
 _CONF = """\
+#clear APT::Default-Release;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear DPkg::Pre-Invoke;
@@ -104,13 +106,20 @@ def host_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
 def fetch(packages: Sequence[str], *, suite: str, arch: str, folder: Path, sources: Sequence[Source]) -> list[Package]:
     """Bring `packages` and all they depend on (no recommends) into `folder` and return them by name.
 
-    `folder` keeps indexes and packages between calls; one caller at a time. NotReady when a mirror cannot be reached.
+    `folder` keeps indexes and packages between calls; a second caller waits. NotReady when a mirror cannot be reached.
     """
-    options = _prepare(folder, arch, sources)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return _fetch(packages, folder, _prepare(folder, arch, sources))
+
+
+def _fetch(packages: Sequence[str], folder: Path, options: list[str]) -> list[Package]:
     tools.run(["apt-get", *options, "-q", "update", "--error-on=any"], timeout=900)
     plan = tools.run(["apt-get", *options, "-q", "--simulate", "install", *packages]).decode()
     chosen = _INSTALL.findall(plan)
     tools.run(["apt-get", *options, "-q", "-y", "--download-only", "install", *packages], timeout=3600)
+    tools.run(["apt-get", *options, "-q", "autoclean"])  # what the mirrors have replaced
     archives = folder / "cache" / "archives"
     return [
         Package(name, version, archives / f"{name}_{version.replace(':', '%3a')}_{built_for}.deb")

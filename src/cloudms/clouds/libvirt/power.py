@@ -33,7 +33,8 @@ class Powering(Core, Power, Reboot, Suspend, Save):
     def stop_vm(self, vm: Vm, *, force: bool = False) -> Vm:
         """Ask the guest to shut down, by its agent or the power button, or with `force` switch it off.
 
-        A frozen guest cannot be asked and is let go on first. Raises: NotReady.
+        A guest that is still starting may miss the first press, so every call presses again. A frozen guest cannot
+        be asked and is let go on first. Raises: NotReady.
         """
         with self.changing(vm) as (domain, seen):
             state = self.demand(seen, ON | FROZEN | OFF | {VmState.PENDING}, "stop")
@@ -43,7 +44,7 @@ class Powering(Core, Power, Reboot, Suspend, Save):
             if state is VmState.SAVED and force:
                 domain.managedSaveRemove(0)
                 return self._settled(domain)
-            if not seen.active or state is VmState.STOPPING:
+            if not seen.active:
                 return self.noun(seen)
             return self._ask_to_stop(domain, seen)
 
