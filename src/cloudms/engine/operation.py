@@ -157,7 +157,7 @@ class _Runner:
         self.steps = list(operation.steps)
         self.futures: list[Future[None]] = []
         self.pools: list[Any] = []
-        self.lone: threading.Thread | None = None
+        self.lone: threading.Event | None = None
         self.lock = threading.Lock()
         self.stored = ctx.clock.monotonic()
 
@@ -190,20 +190,21 @@ class _Runner:
                 self._step(position)
             except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
                 raised.append(error)
+            finally:
+                ended.set()
 
-        self.lone = threading.Thread(target=work, name="cms-step", daemon=True)
-        self.lone.start()
-        while self.lone.is_alive():
-            self.lone.join(_POLL)
-            if self.lone.is_alive():
-                self._look_for_cancel()
+        # An event and not `join`: CPython 3.11 takes a thread for ended when Ctrl-C comes while it is joined.
+        ended = self.lone = threading.Event()
+        threading.Thread(target=work, name="cms-step", daemon=True).start()
+        while not ended.wait(_POLL):
+            self._look_for_cancel()
         if raised:
             raise raised[0]
 
     def wait(self) -> None:
         """Let what has begun end its current call; a second Ctrl-C leaves at once."""
         if self.lone:
-            self.lone.join()
+            self.lone.wait()
         for pool in self.pools:
             pool.shutdown(wait=True, cancel_futures=True)
 

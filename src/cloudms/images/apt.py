@@ -103,7 +103,7 @@ def host_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
     return found
 
 
-def fetch(packages: Sequence[str], *, suite: str, arch: str, folder: Path, sources: Sequence[Source]) -> list[Package]:
+def fetch(packages: Sequence[str], *, arch: str, folder: Path, sources: Sequence[Source]) -> list[Package]:
     """Bring `packages` and all they depend on (no recommends) into `folder` and return them by name.
 
     `folder` keeps indexes and packages between calls; a second caller waits. NotReady when a mirror cannot be reached.

@@ -39,7 +39,7 @@ def cook(kitchen: Kitchen) -> Cooked:
     """Build the image's files in the kitchen's folder."""
     kitchen.say("fetch the kernel")
     sources = apt.debian_sources(RECIPE.suite)
-    parts = apt.fetch(_BESIDE, suite=RECIPE.suite, arch="amd64", folder=kitchen.cache, sources=sources)
+    parts = apt.fetch(_BESIDE, arch="amd64", folder=kitchen.cache, sources=sources)
     kitchen.say("install the packages")
     tree = Tree(kitchen.work / "root")
     packages = _install(tree, kitchen, sources)

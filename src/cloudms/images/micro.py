@@ -25,7 +25,7 @@ def cook(kitchen: Kitchen) -> Cooked:
     """Build the image's files in the kitchen's folder."""
     kitchen.say("fetch packages")
     sources = apt.debian_sources(RECIPE.suite)
-    packages = apt.fetch(RECIPE.packages, suite=RECIPE.suite, arch="amd64", folder=kitchen.cache, sources=sources)
+    packages = apt.fetch(RECIPE.packages, arch="amd64", folder=kitchen.cache, sources=sources)
     used = [package for package in packages if not any(fnmatchcase(package.name, name) for name in _WITHOUT)]
     kitchen.say("unpack packages")
     tree = Tree(kitchen.work / "root")
