@@ -25,8 +25,10 @@ function ignored(what) { print "cms: network-config: " what " is ignored" > "/de
     if (line ~ /^- /) { item = 1; sub(/^- +/, "", line); item_depth = depth }
     key = ""; value = line
     # a MAC address has colons too: a key ends with a colon and a space, or with the colon at the end of the line
-    if (match(line, /^[A-Za-z0-9_.-]+:( |$)/)) { key = substr(line, 1, RLENGTH); sub(/: *$/, "", key); value = clean(substr(line, RLENGTH + 1)) }
-    else value = clean(line)
+    if (match(line, /^[A-Za-z0-9_.-]+:( |$)/)) {
+        key = substr(line, 1, RLENGTH); sub(/: *$/, "", key)
+        value = clean(substr(line, RLENGTH + 1))
+    } else value = clean(line)
 
     if (key == "network") next
     if (key == "version" && !in_ethernets) { if (value != 2) ignored("version " value); next }
@@ -34,7 +36,7 @@ function ignored(what) { print "cms: network-config: " what " is ignored" > "/de
     if (!in_ethernets) { if (key != "renderer" && key != "config") ignored(key); next }
     if (depth <= top && !item) { route(); in_ethernets = 0; ignored(key); next }
     if (card_depth < 0) card_depth = depth
-    if (depth == card_depth && !item) { route(); print "card", key; section = ""; sub_section = ""; body = -1; next }
+    if (depth == card_depth && !item) { route(); print "card", key; section = ""; sub_section = ""; body = -1; mac = ""; name = ""; next }
     if (body < 0) body = depth
     if (depth == body && !item) {
         route(); section = key; sub_section = ""
@@ -43,12 +45,15 @@ function ignored(what) { print "cms: network-config: " what " is ignored" > "/de
         else if (key == "addresses") emit("address", value)
         else if (key == "gateway4") print "gateway", value
         else if (key == "mtu") print "mtu", value
-        else if (key == "set-name") renames = value
-        else if (key == "dhcp6" || key == "optional" || key == "accept-ra" || key == "wakeonlan") { if (value == "true") ignored(key) }
-        else ignored(key)
+        else if (key == "set-name") { if (mac != "") print "rename", value; else name = value }
+        else if (value != "false" && key != "optional") ignored(key)
         next
     }
-    if (section == "match") { if (key == "macaddress") { print "mac", tolower(value); if (renames != "") { print "rename", renames; renames = "" } } else if (key != "name") ignored("match " key); next }
+    if (section == "match") {
+        if (key == "macaddress") { mac = tolower(value); print "mac", mac; if (name != "") print "rename", name }
+        else ignored("match " key)
+        next
+    }
     if (section == "addresses" && item && key == "") { print "address", value; next }
     if (section == "nameservers") {
         if (key != "") sub_section = key
