@@ -162,7 +162,7 @@ def merged(stored: Vm | None, seen: Vm, now: float) -> Vm:
     """Return what the catalog keeps of a VM its cloud has just described."""
     if stored is None:
         return seen.with_(fetched=now, since=seen.since or now)
-    changes: dict[str, Any] = {name: value for name in _OBSERVED if (value := getattr(seen, name))}
+    changes: dict[str, Any] = {name: value for name in _OBSERVED if (value := getattr(seen, name)) not in (None, "")}
     return stored.with_(
         **changes,
         name=seen.name or stored.name,

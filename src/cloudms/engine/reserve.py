@@ -58,14 +58,24 @@ def move(ctx: Context, old: str, new: str, token: str, *, cloud: str) -> None:
         reserve(ctx, names.valid(new), token, cloud=cloud, exact=True)
 
 
-def default_name(ctx: Context, cloud: str, base: str = "") -> str:
-    """Return a new name from the pattern of the configuration; `base` is used as it is when given."""
-    if base:
-        return base
+def default_name(ctx: Context, cloud: str) -> str:
+    """Return a new name from the pattern of the configuration; the counter in it is used up."""
     from cloudms.config import Counter
 
+    pattern, _values = ctx.config.naming(cloud)
+    return _patterned(ctx, cloud, Counter().incr() if "{counter" in pattern else 0)
+
+
+def next_names(ctx: Context, cloud: str, count: int) -> list[str]:
+    """Return the `count` names that `default_name` would give now, for a plan: nothing is used up."""
+    from cloudms.config import Counter
+
+    first = Counter().get() + 1
+    return [_patterned(ctx, cloud, number) for number in range(first, first + count)]
+
+
+def _patterned(ctx: Context, cloud: str, number: int) -> str:
     pattern, values = ctx.config.naming(cloud)
-    number = Counter().incr() if "{counter" in pattern else 0
     return names.valid(names.render(pattern, {**values, "counter": number}))
 
 

@@ -62,6 +62,13 @@ def test_default_names_come_from_the_pattern_and_the_counter(call: Call) -> None
     assert int(second.rsplit("-", 1)[1]) == int(first.rsplit("-", 1)[1]) + 1
 
 
+def test_a_dry_run_uses_up_no_number(call: Call) -> None:
+    planned = call("vm boot", count=2, dry_run=True)
+    again = call("vm boot", count=2, dry_run=True)
+    assert [s.target for s in planned.steps] == [s.target for s in again.steps]
+    assert [s.target for s in call("vm boot", count=2).steps] == [s.target for s in planned.steps]
+
+
 def test_a_failed_boot_gives_its_name_back(ctx: Context, call: Call) -> None:
     operation = call("vm boot", "no-such-image", name="web")
     assert failures(operation) == ["not_found"]

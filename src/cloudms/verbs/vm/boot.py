@@ -14,7 +14,7 @@ from cloudms.engine import Plan, Work, action
 from cloudms.engine.keys import identity
 from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
-from cloudms.engine.reserve import default_name, free_names, new_token, release, reserve
+from cloudms.engine.reserve import default_name, free_names, new_token, next_names, release, reserve
 from cloudms.engine.vms import save, wait_state
 from cloudms.errors import CloudmsError, Exists, Invalid, Timeout
 from cloudms.model import Step, Vm, VmSpec, VmState
@@ -85,6 +85,7 @@ def boot(
         "wait": wait or settings.default.get("wait") or cls.default_wait,
         "timeout": timeout,
         "exact": bool(name) and count == 1,
+        "by_default": not (name or settings.default.get("name")),
     }
     identity(ctx, identity_name)  # an unknown key is refused before anything is planned
     steps = tuple(
@@ -92,7 +93,11 @@ def boot(
         for chosen_name in _names(ctx, where, name, settings.default.get("name"), count)
     )
     what = f"{count} VMs" if count > 1 else "1 VM"
-    notes = (f"a lease of {ttl or '24h'} ends {what}; cms vm boot --ttl never keeps it",) if lease else ()
+    notes = (
+        (f"the lease ends in {ttl or settings.default.get('ttl') or '24h'}; --ttl never boots without one",)
+        if lease
+        else ()
+    )
     return Plan(verb="vm boot", summary=f"boot {what} of {chosen} on {where}", steps=steps, notes=notes)
 
 
@@ -104,7 +109,7 @@ def _names(ctx: Context, cloud: str, name: str | None, base: object, count: int)
         return [name]
     if name or base:
         return free_names(ctx, names.valid(name or str(base)), count)
-    return [default_name(ctx, cloud) for _ in range(count)]
+    return next_names(ctx, cloud, count)
 
 
 def _kept(user_data: Path | None) -> str:
@@ -150,8 +155,9 @@ def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
 def _asked(ctx: Context, step: Step, private_key: str) -> Vm:
     """Reserve a name and return the VM as it is before its cloud has heard of it. Raises: Exists."""
     params, now = step.params, ctx.clock.now()
+    wanted = default_name(ctx, step.cloud) if params["by_default"] else step.target
     return Vm(
-        name=reserve(ctx, step.target, params["token"], cloud=step.cloud, exact=params["exact"]),
+        name=reserve(ctx, wanted, params["token"], cloud=step.cloud, exact=params["exact"]),
         cloud=step.cloud,
         token=params["token"],
         state=VmState.PENDING,

@@ -11,7 +11,7 @@ from cloudms.engine import vms as change
 from cloudms.engine.refresh import event, list_nouns, wants_fresh
 from cloudms.engine.select import vm
 from cloudms.model import Noun, Snapshot, Vm
-from cloudms.names import valid
+from cloudms.names import series, valid
 from cloudms.verb import Doc, verb
 from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
 
@@ -56,7 +56,9 @@ def create(
 ) -> Plan:
     """Keep the state of a VM: its disks, and its memory when it runs and the cloud can."""
     found = vm(ctx, name, cloud=cloud or "")
-    chosen = valid(snapshot) if snapshot else f"snap-{ctx.catalog.counter(f'snapshot/{found.key}', add=1)}"
+    change.check(ctx, [found], Snapshots)
+    taken = {kept.name for kept in ctx.cloud(found.cloud).list_snapshots(found)}  # type: ignore[attr-defined]
+    chosen = valid(snapshot) if snapshot else series("snap-1", 1, taken.__contains__)[0]
     return _plan(ctx, "create", found, chosen, f"keep the state of {found.name} as {chosen}")
 
 
