@@ -163,7 +163,8 @@ def _base(image: Any) -> Base:
     files = {part: int(image.files[path.name]) for part, path in sources.items()}
     firmware = str(image.firmware or "bios")
     cmdline = image.cmdline or ""
-    belongs = crc32(json.dumps([files, cmdline, firmware, image.format], sort_keys=True).encode())
+    parts_of = [files, cmdline, firmware, image.format, image.recipe_digest]
+    belongs = crc32(json.dumps(parts_of, sort_keys=True).encode())
     return Base(
         name=image.name, key=f"{image.digest.rpartition(':')[2][:16]}-{belongs:08x}", format=image.format,
         virtual_size=image.virtual_size, os=image.os, arch=image.arch, login=image.login, cmdline=cmdline,
