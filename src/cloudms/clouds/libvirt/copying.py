@@ -121,7 +121,7 @@ class Copying(Making, CloneVm, Rebuild):
 
     def _after_rebuild(self, domain: Any, tags: Tags) -> Vm:
         if tags.was_on:
-            self.switch_on(domain)
+            self.switch_on(domain, fresh=True)
         seen = self.read(domain).with_(tags=tags)
         if seen.active:
             tags = self.open_ports(domain, seen, fresh=True)

@@ -171,11 +171,15 @@ class Core(Cloud):
         metadata.append(tags.to_element())
         return self.link.open().defineXML(tostring(root, "unicode"))
 
-    def switch_on(self, domain: Any) -> None:
-        """Start a domain, from its saved memory if it has one; already running is success."""
+    def switch_on(self, domain: Any, *, fresh: bool = False) -> None:
+        """Start a domain, from its saved memory if it has one; already running is success.
+
+        Parameters: `fresh`, its disk is new, so that an earlier one's UEFI variables must not stay.
+        """
         self.link.ready_to_start()
+        reset = fresh and describe.firmware_of(describe.parse(domain.XMLDesc(0))) == "uefi"
         try:
-            domain.create()
+            domain.createWithFlags(getattr(sdk(), "VIR_DOMAIN_START_RESET_NVRAM", 0) if reset else 0)
         except sdk().libvirtError:
             if not _is_active(domain):
                 raise

@@ -185,8 +185,8 @@ def machine_of(root: Element) -> str:
 
 def firmware_of(root: Element) -> str:
     """Return the firmware of a domain, bios or uefi."""
-    system = root.find("os")
-    return "uefi" if system is not None and system.get("firmware") == "efi" else "bios"
+    asked = root.find("os[@firmware='efi']") is not None
+    return "uefi" if asked or root.find("os/loader[@type='pflash']") is not None else "bios"
 
 
 def console_path(root: Element) -> str:

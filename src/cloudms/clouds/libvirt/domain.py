@@ -102,6 +102,8 @@ def boot_element(kernel: str, initrd: str, cmdline: str, firmware: str, *, machi
     system = Element("os")
     if firmware == "uefi" and not kernel:
         system.set("firmware", "efi")
+        # Secure boot would refuse images that nobody signed, and its system management mode makes emulation slow.
+        SubElement(SubElement(system, "firmware"), "feature", enabled="no", name="secure-boot")
     _add(system, "type", "hvm", arch=arch, machine=machine)
     if not kernel:
         SubElement(system, "boot", dev="hd")

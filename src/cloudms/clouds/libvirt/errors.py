@@ -59,12 +59,13 @@ TEXTS: tuple[tuple[str, type[CloudmsError], str], ...] = (
     ("no space left on device|disk quota exceeded", NoCapacity, "free some disk space, or delete VMs and images"),
     ("cannot allocate memory|cannot set up guest memory", NoCapacity, "stop a VM, or choose a smaller flavor"),
     ("no more available pci slots", NoCapacity, "stop and start the VM: its free slots are counted anew"),
-    ("already exists with uuid|already exists|exists already", Exists, "choose another name"),
+    ("already exists|exists already|already defined with", Exists, "choose another name"),
     ("address already in use", Conflict, "choose another address or port"),
     ("failed to get .{0,20}lock|another process using", Conflict, "another machine or program uses this disk"),
     ("asynchronous jobs running|cannot acquire state change lock", Conflict, "another process works on it: try again"),
     ("authentication (failed|unavailable|cancelled)|permission denied", Denied, "cms doctor tells what is missing"),
     ("timed out|timeout", Timeout, "try again"),
+    ("unable to find any firmware", Unsupported, "apt-get install ovmf on the hypervisor"),
     (r"\bkvm\b|failed to set msr", NotReady, "its KVM cannot run guests: set accel to tcg for this cloud"),
 )
 """Patterns of the message in lower case, looked at from top to bottom before the code."""
@@ -81,6 +82,7 @@ def translate(error: Any, uri: str) -> CloudmsError:
     text = plain(str(error.get_error_message() or error))
     code, domain = error.get_error_code(), error.get_error_domain()
     kind, hint = _kind(code, text)
+    text = re.sub(r"^domain (.*) already exists with uuid .*", r"there is a vm \1 already", text)
     if kind is NotReady and _is_connection(code, text):
         text, hint = f"libvirt at {uri} is not reachable: {text}", "cms doctor --fix"
     return kind(text, hint=hint, details={"libvirt_code": code, "libvirt_domain": domain})

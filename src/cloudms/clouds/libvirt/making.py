@@ -110,7 +110,7 @@ class Making(Core):
             fill(disk)
             self.pool.put(seed_name, self._seed(order, domain))
             report("starting it")
-            self.switch_on(domain)
+            self.switch_on(domain, fresh=True)
         seen = self.started(domain, self.read(domain))
         tags = self.settle(domain, self.open_ports(domain, seen, fresh=fresh))
         return self.noun(seen.with_(tags=tags))

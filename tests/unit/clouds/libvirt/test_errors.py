@@ -64,6 +64,13 @@ def test_translate(name: str, text: str, expected: type[CloudmsError]) -> None:
     assert found.details["libvirt_code"] == getattr(libvirt, f"VIR_ERR_{name}")
 
 
+def test_a_name_that_is_taken_is_said_in_our_words() -> None:
+    found = translate(
+        Failure("OPERATION_FAILED", "operation failed: domain 'a' already exists with uuid 0-1"), "qemu:///x"
+    )
+    assert found.message == "there is a vm 'a' already"
+
+
 def test_a_hypervisor_that_cannot_be_reached_is_named() -> None:
     failure = Failure("SYSTEM_ERROR", "Failed to connect socket to '/run/x': Connection refused")
     found = translate(failure, "qemu:///system")
