@@ -27,6 +27,8 @@ def unheard(_target: str, _text: str) -> None:
 class Context:
     """The state of one door: a command, a shell session, a REST service or a Python program.
 
+    `base_name` is what names of VMs begin with when none is given, as the alias in use says (newawsvm).
+
     Parameters: `config`, `catalog` and `clock` when they are not the person's own; `progress` hears what happens;
     `cloud` is the cloud chosen by a prefix word (`cms aws vm list`); `actor` is who is written into events.
     """
@@ -44,6 +46,7 @@ class Context:
         self.clock: Clock = clock or SystemClock()
         self.progress = progress
         self.chosen_cloud = cloud
+        self.base_name = ""
         self.actor = actor or default_actor()
         self.stopping = threading.Event()
         self.warnings: list[str] = []

@@ -61,6 +61,8 @@ class Session:
             raise Invalid(f"no command after the cloud '{cloud}'", hint=f"for instance: cms {cloud} vm list")
         if not asked or asked[0] in _HELP:
             return self._general()
+        if sorted_out.alias:
+            self.context.base_name = self.context.config.base_name(sorted_out.alias)
         entry, rest = self._find(asked)
         if entry is None:
             return self._below(asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from cloudms.errors import CloudmsError, Invalid
+from cloudms.errors import CloudmsError, Invalid, NotFound
 from cloudms.record import Record
 from cloudms.registry import Index
 
@@ -25,10 +25,11 @@ class Known(Protocol):
 
 
 class Words(Record):
-    """A command line sorted out: the cloud a prefix chose, the words of the command and what follows them."""
+    """A command line sorted out: the cloud of a prefix, the alias that was used, the words and what follows them."""
 
     words: tuple[str, ...] = ()
     cloud: str = ""
+    alias: str = ""
 
 
 def sort_out(argv: Sequence[str], index: Index, known: Callable[[], Known]) -> Words:
@@ -36,21 +37,25 @@ def sort_out(argv: Sequence[str], index: Index, known: Callable[[], Known]) -> W
 
     `known` is called only when the first word is no noun, since reading the configuration costs start-up time.
     Each of alias and cloud is looked for once, so that an alias may begin with a cloud and none can recurse.
-    Raises: Invalid (an option without its value, an alias that cannot be read).
+    Raises: Invalid (an option without its value, an alias that cannot be read), NotFound (an alias of no known cloud).
     """
     words, options = _front(argv)
-    cloud = ""
-    expanded = False
+    cloud = alias = ""
     while words and words[0] not in index.reserved():
-        aliases = {} if expanded else known().aliases()
+        aliases = {} if alias else known().aliases()
         if words[0] in aliases:
-            words = [*_split(words[0], aliases[words[0]]), *words[1:]]
-            expanded = True
+            alias = words[0]
+            words = [*_split(alias, aliases[alias]), *words[1:]]
         elif not cloud and known().has_cloud(words[0]):
             cloud = words.pop(0)
+        elif alias:
+            raise NotFound(
+                f"'{alias}' stands for '{known().aliases()[alias]}', but no cloud is called '{words[0]}'",
+                hint="cms cloud list shows the clouds",
+            )
         else:
             break
-    return Words(words=_with(words, options), cloud=cloud)
+    return Words(words=_with(words, options), cloud=cloud, alias=alias)
 
 
 def _front(argv: Sequence[str]) -> tuple[list[str], list[str]]:

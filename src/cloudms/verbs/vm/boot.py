@@ -70,6 +70,7 @@ def boot(
     chosen = image or settings.default.get("image")
     if not chosen:
         raise Invalid(f"cloud '{where}' has no default image", hint=f"cms image list --cloud {where}, then name one")
+    base = ctx.base_name or settings.default.get("name")
     identity_name = key or str(settings.default.get("key") or "")
     lease = duration(ttl or settings.default.get("ttl") or ("24h" if cls.costs_money else "never"))
     params = {
@@ -85,12 +86,12 @@ def boot(
         "wait": wait or settings.default.get("wait") or cls.default_wait,
         "timeout": timeout,
         "exact": bool(name) and count == 1,
-        "by_default": not (name or settings.default.get("name")),
+        "by_default": not (name or base),
     }
     identity(ctx, identity_name)  # an unknown key is refused before anything is planned
     steps = tuple(
         Step(action="vm.boot", cloud=where, target=chosen_name, params={**params, "token": new_token(ctx)})
-        for chosen_name in _names(ctx, where, name, settings.default.get("name"), count)
+        for chosen_name in _names(ctx, where, name, base, count)
     )
     what = f"{count} VMs" if count > 1 else "1 VM"
     notes = (
