@@ -37,7 +37,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     for name in list(os.environ):
-        if name.startswith(OUTSIDE):
+        if name.startswith(OUTSIDE) and name != "CMS_TEST_IMAGES":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CLOUDMESH_CONFIG_DIR", str(home / ".cloudmesh"))

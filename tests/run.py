@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudms.clouds.libvirt import host
+from tests import images
 
 ROOT = Path(__file__).parent.parent
 CAMPAIGNS = ROOT / "tests" / "campaigns"
@@ -166,9 +167,10 @@ def campaign(name: str, times: int | None, figure: Path | None) -> int:
         say(f"there is no campaign {name!r}; there are: {', '.join(known) or 'none'}")
         return 2
     with tempfile.TemporaryDirectory(prefix="cms-campaign-") as home:
-        for word in [word for word in os.environ if re.match("CMS_|CLOUDMESH|OS_|AWS_|AZURE_", word)]:
+        for word in [word for word in os.environ if re.match("CMS_(?!TEST_IMAGES)|CLOUDMESH|OS_|AWS_|AZURE_", word)]:
             del os.environ[word]
         os.environ.update(HOME=home, CLOUDMESH_CONFIG_DIR=f"{home}/.cloudmesh")
+        _share_images(Path(home) / ".cloudmesh")
         begin = time.monotonic()
         result = importlib.import_module(f"tests.campaigns.{name}").run(known[name][1] if times is None else times)
         seconds = time.monotonic() - begin
@@ -177,6 +179,27 @@ def campaign(name: str, times: int | None, figure: Path | None) -> int:
     total = result.passed + result.failed
     say(f"campaign {name}: {result.passed} of {total} passed in {seconds:.1f} s; {result.text}")
     return 0 if total and not result.failed else 1
+
+
+def _share_images(folder: Path) -> None:
+    """Let a campaign's home use the images that this run has built."""
+    store = os.environ.get(images.VARIABLE)
+    if store:
+        folder.mkdir(mode=0o700)
+        Path(store).mkdir(exist_ok=True)
+        (folder / "images").symlink_to(store)
+
+
+@contextlib.contextmanager
+def images_of_this_run() -> Iterator[None]:
+    """Name the store in which tests share images, unless somebody has."""
+    if os.environ.get(images.VARIABLE):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="cms-test-images-") as folder:
+        os.environ[images.VARIABLE] = f"{folder}/store"
+        yield
+        del os.environ[images.VARIABLE]
 
 
 @contextlib.contextmanager
@@ -213,7 +236,7 @@ def run_parts(names: list[str], extra: list[str]) -> int:
     """Run the named parts, print the summary, and return 0 only if something ran and all of it passed."""
     tallies: list[Tally] = []
     interrupted = False
-    with daemons_as_found():
+    with daemons_as_found(), images_of_this_run():
         for name in names:
             say(f"\n== {name} ==")
             tally, interrupted = timed(name, extra)
@@ -245,7 +268,8 @@ def sum_up(tallies: list[Tally], *, interrupted: bool) -> int:
         total.failed += tally.failed
         total.skipped += tally.skipped
         total.seconds += tally.seconds
-    say(f"{total.words()} in {total.seconds:.2f}s")
+    say(f"all parts    {total.seconds:8.1f} s")
+    say(total.words())
     if interrupted:
         return 130
     return 0 if total.passed and not total.failed else 1

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.images import provide
 
-from cloudms import paths, registry
+from cloudms import registry
 from cloudms.clock import Clock, ManualClock, SystemClock
 from cloudms.clouds.base import Cloud, Role, Setup
 from cloudms.errors import CloudmsError, NotFound
@@ -90,14 +91,8 @@ def home(folder: Path) -> Iterator[Path]:
 
 
 def libvirt_options(folder: Path) -> Mapping[str, Any]:
-    """Build the micro image (or take it from the folder in CMS_TEST_IMAGES) and make a folder for a pool of its own."""
-    from cloudms.images.build import build
-
-    with home(folder / "home"):
-        ready = os.environ.get("CMS_TEST_IMAGES")
-        if ready:
-            shutil.copytree(Path(ready) / "micro", paths.images() / "micro")
-        build("micro")
+    """Provide the micro image and make a folder for a pool of its own."""
+    provide("micro", folder)
     pool = Path(tempfile.mkdtemp(prefix="cms-contract-", dir="/var/tmp"))
     pool.chmod(0o711)  # QEMU's own user has to come through
     return {"pool": pool.name, "pool_path": str(pool)}
@@ -145,7 +140,7 @@ class Bench:
     def __init__(self, subject: Subject, folder: Path) -> None:
         self.subject = subject
         self.folder = folder
-        self.home = folder / "home"
+        self.home = folder / ".cloudmesh"
         self.clock = subject.clock()
         self.options = subject.prepare(folder)
         self.made: dict[str, Vm] = {}

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cloudms.clouds.libvirt import host
+from tests.images import provide
 
 pytestmark = pytest.mark.live
 
@@ -62,8 +63,8 @@ class Cms:
 def cms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cms]:
     """Return the command with a home that has the micro image."""
     home = tmp_path_factory.mktemp("home")
+    provide("micro", home)
     runner = Cms(home)
-    runner("image", "build", "micro", limit=1200)
     yield runner
     runner("vm", "delete", "--label", LABEL, "--yes", "--missing-ok")
     runner("sweep", "--cloud", "local", "--apply", "--yes")
@@ -215,6 +216,18 @@ def test_user_data_runs_at_first_boot_and_ready_waits_for_it(cms: Cms, tmp_path:
     name = f"{BASE}-data"
     boot(cms, name, "--user-data", str(script))
     assert cms("ssh", name, "--", "cat /etc/made-at-first-boot").stdout == "done-by-user-data\n"
+    cms("vm", "delete", name, "--yes")
+
+
+def test_debian_with_cloud_init_takes_user_data_and_ready_waits_for_the_end(cms: Cms, tmp_path: Path) -> None:
+    provide("debian", cms.home)
+    data = tmp_path / "user-data"
+    data.write_text("#cloud-config\nruncmd:\n- [sh, -c, 'sleep 3; echo made > /opt/made']\n")
+    name = f"{BASE}-debian"
+    made = boot(cms, name, "--user-data", str(data), "--timeout", "500", image="debian")[0]
+    assert made["login"] == "debian"
+    told = cms("ssh", name, "--", "cloud-init status; cat /opt/made; hostname").stdout.split("\n")
+    assert told[:3] == ["status: done", "made", name]
     cms("vm", "delete", name, "--yes")
 
 

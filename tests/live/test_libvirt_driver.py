@@ -23,9 +23,8 @@ from cloudms.clouds.base import Setup
 from cloudms.clouds.libvirt import describe, forwards, host, network
 from cloudms.clouds.libvirt.driver import LibvirtCloud
 from cloudms.errors import Conflict, Exists, Invalid, NotFound, NotReady, Unsupported
-from cloudms.images.build import build
-from cloudms.images.store import ImageStore
 from cloudms.model import Origin, Vm, VmSpec, VmState
+from tests.images import ensure
 
 pytestmark = pytest.mark.live
 
@@ -37,12 +36,9 @@ SSH = ("-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no
 
 
 @pytest.fixture(scope="session")
-def micro() -> Path:
-    """Return an image folder with the micro image, built once for this machine and user."""
-    root = Path(tempfile.gettempdir()) / f"cms-live-images-{os.geteuid()}"
-    root.mkdir(mode=0o755, exist_ok=True)
-    build("micro", store=ImageStore(root))
-    return root
+def micro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with the micro image of this run."""
+    return ensure("micro", tmp_path_factory.mktemp("images") / "store").folder.parent
 
 
 @pytest.fixture(scope="module")
