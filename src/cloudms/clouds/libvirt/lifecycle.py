@@ -94,10 +94,11 @@ class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
 
         Parameters: `known` are tokens that are in use although no domain has them yet.
         """
+        entries = self.pool.entries()  # before the domains: a file that is here by now had its domain already
         tokens = {tags.file_token for domain in self.domains() if (tags := self.tags(domain))} | known
         now = self.clock.now()
         found = []
-        for entry in self.pool.entries():
+        for entry in entries:
             token, kind = files.token_of(entry.name)
             if token and token not in tokens:
                 found.append(

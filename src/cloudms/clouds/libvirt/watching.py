@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,27 +33,26 @@ class Watching(Core, Console, Metrics, Locations):
             return ""  # it has not been started yet
 
     def follow_console(self, vm: Vm) -> Iterator[str]:
-        """Yield new console output until the caller stops, starting with the last 64 KiB."""
-        path = Path(talks(Watching._console_of)(self, vm))
-        if not self.link.local:
+        """Yield new console output until the caller stops or the log is deleted, starting with the last 64 KiB."""
+        path = Path(self._console_of(vm))
+        if self.link.local and os.access(path, os.R_OK):
+            yield from self._follow_file(path)
+        else:  # on another machine or of another account: asked for again and again
             yield from super().follow_console(vm)
-            return
-        yield self.console_log(vm)
-        try:
-            at = path.stat().st_size
-        except OSError:
-            yield from super().follow_console(vm)  # another account's file: asked for again and again
-            return
-        while True:
-            self.clock.sleep(FOLLOW_S)
-            at = min(at, path.stat().st_size)  # it was rotated
+
+    def _follow_file(self, path: Path) -> Iterator[str]:
+        at = max(path.stat().st_size - CONSOLE_BYTES, 0)
+        while path.exists():
+            at = min(at, path.stat().st_size)  # shorter than before: the log was rotated
             with path.open("rb") as file:
                 file.seek(at)
                 fresh = file.read()
             at += len(fresh)
             if fresh:
                 yield _text(fresh)
+            self.clock.sleep(FOLLOW_S)
 
+    @talks
     def _console_of(self, vm: Vm) -> str:
         _domain, seen = self.find(vm)
         path = describe.console_path(seen.root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -219,6 +220,21 @@ def test_one_broken_domain_does_not_break_the_list(
 
     monkeypatch.setattr(cloud, "read", broken)
     assert {vm.name: vm.state for vm in cloud.list_vms()} == {"own": VmState.UNKNOWN, "test": VmState.RUNNING}
+
+
+def test_following_a_console_survives_its_rotation_and_ends_with_it(
+    cloud: LibvirtCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    log = tmp_path / "cms-x.console"
+    log.write_bytes(b"old" * 30_000 + b"boot\r\n")
+    steps = iter((lambda: log.write_bytes(log.read_bytes() + b"login: "), lambda: log.write_bytes(b""),
+                  lambda: log.write_bytes(b"again"), log.unlink))  # fmt: skip
+    monkeypatch.setattr(clock, "sleep", lambda _seconds: next(steps)())
+    monkeypatch.setattr(cloud.link, "local", True)
+    monkeypatch.setattr(cloud, "_console_of", lambda _vm: str(log))
+    first, *rest = cloud.follow_console(Vm(name="x"))
+    assert len(first) == 65535 and first.endswith("boot\n")
+    assert rest == ["login: ", "again"]
 
 
 def test_metrics(cloud: LibvirtCloud, define: Callable[..., Vm]) -> None:
