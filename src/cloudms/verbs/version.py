@@ -26,5 +26,10 @@ def version(ctx: Context) -> dict[str, Any]:
         "python": platform.python_version(),
         "interpreter": sys.executable,
         "platform": platform.platform(),
-        "extras": {name: all(map(find_spec, modules)) for name, modules in _EXTRAS.items()},
+        "extras": {name: is_installed(name) for name in _EXTRAS},
     }
+
+
+def is_installed(extra: str) -> bool:
+    """Whether an optional part is installed; none needs nothing, and a plug-in's is its own affair."""
+    return all(map(find_spec, _EXTRAS.get(extra, ())))

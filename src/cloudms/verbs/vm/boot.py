@@ -16,10 +16,11 @@ from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
 from cloudms.engine.reserve import default_name, free_names, new_token, next_names, release, reserve
 from cloudms.engine.vms import save, wait_state
-from cloudms.errors import CloudmsError, Exists, Invalid, Timeout
+from cloudms.errors import CloudmsError, Exists, Invalid, MissingExtra, Timeout
 from cloudms.model import Step, Vm, VmSpec, VmState
 from cloudms.units import duration
 from cloudms.verb import Doc, File, Names, Short, verb
+from cloudms.verbs.version import is_installed
 
 _MOST = 1000
 """VMs in one boot; more is more likely a slip of the finger."""
@@ -67,6 +68,8 @@ def boot(
     where = ctx.default_cloud(cloud or "")
     settings = ctx.config.cloud(where)
     cls = ctx.cloud_class(where)
+    if not is_installed(cls.extra):
+        raise MissingExtra(cls.extra, why=f"booting on cloud '{where}'")
     chosen = image or settings.default.get("image")
     if not chosen:
         raise Invalid(f"cloud '{where}' has no default image", hint=f"cms image list --cloud {where}, then name one")
