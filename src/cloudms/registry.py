@@ -239,7 +239,7 @@ def _scan(stamp: str) -> Index:
             entries += _fresh_nouns(_entries(module), reserved)
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it must never stop cms)
             broken[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    found = Index(stamp=stamp, verbs=tuple(entries), texts=_texts(entries), families=families, broken=broken)
+    found = Index(stamp=stamp, verbs=tuple(_ordered(entries)), texts=_texts(entries), families=families, broken=broken)
     _store(found)
     return found
 
@@ -249,6 +249,22 @@ def _entries(module: str) -> list[VerbEntry]:
         VerbEntry(path=v.path, module=module, summary=v.summary, aliases=v.aliases, doors=v.doors, changes=v.changes)
         for v in verbs_of(import_module(module))
     ]
+
+
+def _ordered(entries: list[VerbEntry]) -> list[VerbEntry]:
+    """Return verbs with those of a noun in the order that its package gives in ORDER, others after them as written."""
+    nouns = list(dict.fromkeys(entry.path[0] for entry in entries))
+    orders: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        package = entry.module.rpartition(".")[0]
+        if package.rpartition(".")[2] == entry.path[0]:
+            orders[entry.path[0]] = getattr(import_module(package), "ORDER", ())
+
+    def place(entry: VerbEntry) -> tuple[int, int]:
+        order, words = orders.get(entry.path[0], ()), entry.path[1:2]
+        return nouns.index(entry.path[0]), order.index(words[0]) if set(words) & set(order) else len(order)
+
+    return sorted(entries, key=place)
 
 
 def _texts(entries: Iterable[VerbEntry]) -> dict[str, str]:

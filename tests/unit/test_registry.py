@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import ModuleType
@@ -109,6 +110,21 @@ def test_every_noun_has_a_line() -> None:
     assert set(found.texts) == set(found.nouns())
     assert all(found.texts.values())
     assert found.texts["vm"].startswith("Virtual machines")
+
+
+def words_of(noun: str) -> list[str]:
+    return list(dict.fromkeys(e.path[1] for e in registry.index().below([noun])))
+
+
+@pytest.mark.parametrize("noun", ["vm", "image"])
+def test_the_commands_of_a_package_stand_in_its_order(noun: str) -> None:
+    order = import_module(f"cloudms.verbs.{noun}").ORDER
+    assert words_of(noun) == [*order, *(word for word in words_of(noun) if word not in order)]
+
+
+def test_a_command_that_no_order_names_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloudms.verbs.image.ORDER", ("delete", "build"))
+    assert words_of("image") == ["delete", "build", "list", "info", "pull", "add"]
 
 
 def test_the_index_is_kept_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
