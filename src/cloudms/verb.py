@@ -29,6 +29,12 @@ class Doc(str):
     __slots__ = ()
 
 
+class Title(str):
+    """A line of a streaming verb that stands out where a terminal shows it."""
+
+    __slots__ = ()
+
+
 class Short(str):
     """The one-letter form of an option."""
 

@@ -10,18 +10,21 @@ from cloudms.doors.screen import plain
 from cloudms.doors.view import View, public
 from cloudms.model import TIMES, Noun
 from cloudms.record import Record
+from cloudms.verb import Title
 
 _GAP = "  "
 _LEAST = 8
 """Columns are not made narrower than this."""
 _MOST = 40
 """Columns of rows that come over time do not grow beyond this; what is longer is not cut."""
+_FIRST = {"NAME": 20, "STATE": 5, "LEVEL": 7}
+"""How wide such columns are from the start, so that the first rows stand in line with those that come later."""
 
 _GREEN = frozenset(("running", "active", "available", "done", "ok", "ready", "attached", "healthy"))
-_RED = frozenset(("error", "failed", "unreachable", "denied", "interrupted", "unsupported", "dead"))
+_RED = frozenset(("error", "fail", "failed", "unreachable", "denied", "interrupted", "unsupported", "dead"))
 _YELLOW = frozenset(
     ("pending", "stopping", "suspending", "rebooting", "resizing", "awaiting_confirm", "rebuilding", "terminating",
-     "unknown", "partial", "cancelled", "unset", "waiting", "not_ready")
+     "unknown", "partial", "cancelled", "unset", "waiting", "not_ready", "warn", "warning")
 )  # fmt: skip
 
 
@@ -45,17 +48,45 @@ def _stream(rows: Iterable[Any], view: View) -> Iterator[str]:
     sizes: list[int] = []
     for row in rows:
         if isinstance(row, str):
-            yield row if row.endswith("\n") else row + "\n"
+            line = row.removesuffix("\n")
+            yield _styled(line, "1" if isinstance(row, Title) else "", view) + "\n"
             continue
         if not columns:
             columns = view.columns or _columns(row)
+            columns = columns[:1] + tuple(name for name in columns[1:] if name != "hint")
             titles = [name.upper().replace("_", " ") for name in columns]
-            sizes = [_wide(title) for title in titles]
+            sizes = _grown([max(_wide(title), _FIRST.get(title, 0)) for title in titles], row, columns, view)
             if view.header:
-                yield _line([_styled(title, "1", view) for title in titles])
+                yield _line([_styled(_filled(t, size), "1", view) for t, size in zip(titles, sizes, strict=True)])
+        sizes = _grown(sizes, row, columns, view)
         cells = [cell(row, name, view.now) for name in columns]
-        sizes = [min(max(size, _wide(text)), _MOST) for size, text in zip(sizes, cells, strict=True)]
-        yield _line([_styled(_filled(text, size), _style(text), view) for text, size in zip(cells, sizes, strict=True)])
+        yield from _wrapped(cells, sizes, view)
+        yield from _hint(row, sizes, view) if "hint" in (view.columns or _columns(row))[1:] else ()
+
+
+def _grown(sizes: list[int], row: Any, columns: tuple[str, ...], view: View) -> list[int]:
+    """Return column sizes that hold a row as well, up to a limit."""
+    wide = [min(_wide(cell(row, name, view.now)), _MOST) for name in columns]
+    return [max(pair) for pair in zip(sizes, wide, strict=True)]
+
+
+def _wrapped(cells: list[str], sizes: list[int], view: View) -> Iterator[str]:
+    """Yield a row whose last cell goes on below itself where the terminal ends."""
+    from textwrap import wrap
+
+    indent = sum(sizes[:-1]) + len(_GAP) * (len(sizes) - 1)
+    room = max(view.width - indent, _MOST) if view.width else 0
+    last = (wrap(cells[-1], room) if room else []) or cells[-1:]
+    first = [_filled(text, size) for text, size in zip([*cells[:-1], last[0]], [*sizes[:-1], 0], strict=True)]
+    yield _line([_styled(text, _style(text.rstrip()), view) for text in first])
+    yield from (" " * indent + line + "\n" for line in last[1:])
+
+
+def _hint(row: Any, sizes: list[int], view: View) -> Iterator[str]:
+    """Yield what mends a row, on a line of its own: it is often longer than what is wrong, and is to be copied."""
+    text = cell(row, "hint", view.now)
+    if text != "-":
+        yield " " * (sum(sizes[:-1]) + len(_GAP) * (len(sizes) - 1)) + _styled("hint: ", "36", view) + text + "\n"
 
 
 def _grid(rows: list[Any], view: View) -> Iterator[str]:

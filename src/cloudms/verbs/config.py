@@ -104,7 +104,7 @@ def findings(ctx: Context) -> list[Finding]:
     "check",
     streams=True,
     doors=LOCAL,
-    columns=("level", "message", "hint", "file", "line"),
+    columns=("level", "file", "line", "message", "hint"),
     example="cms config check",
 )
 def check(ctx: Context) -> Iterator[dict[str, Any]]:

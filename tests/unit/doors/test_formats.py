@@ -16,7 +16,8 @@ from cloudms.doors.formats import View, public
 from cloudms.doors.screen import Screen
 from cloudms.doors.show import Show
 from cloudms.engine.plan import Listing
-from cloudms.model import Image, Operation, Step
+from cloudms.model import Check, Image, Operation, Step
+from cloudms.verb import Title
 from tests.unit.doors.conftest import Cms
 from tests.unit.doors.toys import WEB
 
@@ -263,9 +264,45 @@ def test_nouns_can_be_streamed() -> None:
     rows = [WEB, "a line", WEB.with_(name="longer-name"), WEB]
     text = "".join(formats.table(iter(rows), View(streaming=True, columns=("name", "state", "id"))))
     assert text == (
-        "NAME  STATE  ID\nweb1  running  i-1\na line\nlonger-name  running  i-1\nweb1         running  i-1\n"
+        "NAME                  STATE    ID\n"
+        "web1                  running  i-1\n"
+        "a line\n"
+        "longer-name           running  i-1\n"
+        "web1                  running  i-1\n"
     )
     assert "".join(formats.table(iter([WEB]), View(streaming=True, header=False, columns=("id",)))) == "i-1\n"
+
+
+def streamed(*rows: object, **facts: Any) -> str:
+    return "".join(formats.table(iter(rows), View(streaming=True, **facts)))
+
+
+def test_a_hint_stands_below_its_row_in_a_stream() -> None:
+    well = Check(name="disk", message="74 GiB free")
+    bad = Check(name="extra", state="fail", message="a part is missing", hint="pip install it")
+    assert streamed(well, bad) == (
+        "STATE  NAME                  MESSAGE\n"
+        "ok     disk                  74 GiB free\n"
+        "fail   extra                 a part is missing\n"
+        "                             hint: pip install it\n"
+    )
+    assert streamed(bad, columns=("hint",), header=False) == "pip install it\n"
+    assert "\x1b[31mfail " in streamed(bad, color=True)
+
+
+def test_the_last_column_of_a_stream_goes_on_below_itself() -> None:
+    long = Check(name="x", message="word " * 12, hint="a hint is never cut, since it is there to be copied to a shell")
+    lines = streamed(long, header=False, width=72).splitlines()
+    assert [line[29:] for line in lines[:2]] == ["word word word word word word word word", "word word word word"]
+    assert lines[2].endswith("copied to a shell")
+    assert streamed(long, header=False).count("\n") == 2
+
+
+def test_a_title_stands_out_on_a_terminal_only() -> None:
+    assert streamed(Title("$ cms"), "more") == "$ cms\nmore\n"
+    assert streamed(Title("$ cms"), "more", color=True) == "\x1b[1m$ cms\x1b[0m\nmore\n"
+    for shown in (formats.as_json, formats.as_yaml):
+        assert "$ cms" in "".join(shown(iter([Title("$ cms")]), View(streaming=True)))
 
 
 def test_a_silent_cloud_does_not_hide_the_others(cms: Cms) -> None:
