@@ -46,6 +46,8 @@ class Context:
         self.clock: Clock = clock or SystemClock()
         self.progress = progress
         self.chosen_cloud = cloud
+        self.terminal = False
+        """Whether a person sees on a terminal what a child process writes to stdout; a door says so."""
         self.base_name = ""
         self.actor = actor or default_actor()
         self.stopping = threading.Event()

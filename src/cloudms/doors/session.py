@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudms import registry
 from cloudms.doors import words
-from cloudms.doors.screen import Screen
+from cloudms.doors.screen import Screen, is_terminal
 from cloudms.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class Session:
         )
         progress = Progress(self.screen, ctx.clock)
         ctx.progress = progress
+        ctx.terminal = self.screen.output == "table" and is_terminal(self.screen.out)
         try:
             result = verb.function(ctx, **values)
             if verb.changes and _is_plan(result):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cloudms import names as naming
 from cloudms.context import Context
 from cloudms.engine.reserve import free_names
 from cloudms.errors import CloudmsError, Interrupted, NotReady
-from cloudms.verb import LOCAL, Doc, Names, verb
+from cloudms.verb import LOCAL, Doc, Names, Title, verb
 
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_ENDS_S = 10.0
+"""Seconds a command has to end after Ctrl-C, which reached it as well."""
 _WORK = 'hostname; python3 -c "print(sum(i * i for i in range(10**5)))"'
 
 
@@ -34,10 +38,15 @@ def demo(
     show = _Show(ctx, where)
     try:
         yield from _steps(show, keep=keep)
-    except (KeyboardInterrupt, CloudmsError, GeneratorExit):
-        show.quietly("vm", "delete", "--label", f"demo={show.label}", "--missing-ok", "--yes", "--quiet")
-        show.quietly("sweep", "--cloud", where, "--apply", "--yes", "--quiet")
+    except GeneratorExit:
+        show.clean_up()
         raise
+    except (KeyboardInterrupt, CloudmsError) as error:
+        try:
+            yield "\nthe demo stops; what it made is deleted ..."
+        finally:
+            clean = show.clean_up()
+        raise _told(error, "" if clean else show.label) from None
 
 
 def _place(ctx: Context, cloud: str) -> tuple[str, str]:
@@ -52,6 +61,16 @@ def _place(ctx: Context, cloud: str) -> tuple[str, str]:
             raise
         return "fake", f"NOTE: {error.message}; the same steps follow on the FAKE cloud, nothing is real. {error.hint}"
     return where, ""
+
+
+def _told(error: KeyboardInterrupt | CloudmsError, left: str) -> CloudmsError:
+    """Return the error that ends the demo; its hint deletes what is `left`, the label's value, if anything is."""
+    if not isinstance(error, CloudmsError):
+        error = Interrupted("the demo was stopped; nothing of it is left", hint="cms demo shows it again")
+    if left:
+        error.message = error.message.partition(";")[0]
+        error.hint = f"not all could be deleted: cms vm delete --label demo={left}, then cms sweep"
+    return error
 
 
 def _steps(show: _Show, *, keep: bool) -> Iterator[str]:
@@ -76,7 +95,7 @@ def _steps(show: _Show, *, keep: bool) -> Iterator[str]:
         return
     yield from show("both go away with their disks", "vm", "delete", first, second, "--yes")
     yield from show("nothing is left behind", "sweep", "--cloud", show.cloud)
-    yield "\nThat was the demo. Next: cms vm boot, cms --help"
+    yield "\nThat was the demo. Next: cms vm boot micro, cms --help"
 
 
 class _Show:
@@ -84,23 +103,28 @@ class _Show:
 
     def __init__(self, ctx: Context, cloud: str) -> None:
         self.cloud = cloud
+        self._terminal = ctx.terminal
         self.local = ctx.config.cloud(cloud).kind == "libvirt"
         self.label = secrets.token_hex(4)
         self.base = "demo"
         self.names = free_names(ctx, self.base, 2)
 
     def __call__(self, comment: str, *words: str) -> Iterator[str]:
-        """Yield the command line and then what it prints. Raises: Interrupted, NotReady (it failed)."""
+        """Yield what comes, the command line, and what it prints. Raises: KeyboardInterrupt, NotReady (it failed)."""
         import shlex
         import subprocess
 
-        yield f"\n$ cms {shlex.join(words)}    # {comment}"
-        with subprocess.Popen(
-            self._line(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
-            for line in process.stdout:
-                yield line.rstrip("\n")
+        yield f"\n# {comment}"
+        yield Title(f"$ cms {shlex.join(words)}")
+        out = None if self._terminal else subprocess.PIPE
+        with subprocess.Popen(self._line(words), stdin=subprocess.DEVNULL, stdout=out, text=True) as process:
+            try:
+                for line in process.stdout or ():
+                    yield line.rstrip("\n")
+                process.wait()
+            except BaseException:
+                _end(process)
+                raise
         if process.returncode == Interrupted.exit_code:
             raise KeyboardInterrupt
         if process.returncode:
@@ -109,16 +133,42 @@ class _Show:
                 hint="cms doctor --fix",
             )
 
-    def quietly(self, *words: str) -> None:
-        """Run a clean-up command whatever its outcome, unmoved by further Ctrl-C."""
+    def clean_up(self) -> bool:
+        """Delete what was made so far; whether that went well."""
+        gone = self._quietly("vm", "delete", "--label", f"demo={self.label}", "--missing-ok", "--yes", "--quiet")
+        return self._quietly("sweep", "--cloud", self.cloud, "--apply", "--yes", "--quiet") and gone
+
+    def _quietly(self, *words: str) -> bool:
+        """Run a clean-up command, unmoved by further Ctrl-C; whether it went well."""
         import signal
         import subprocess
 
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with contextlib.suppress(OSError):
-            subprocess.run(self._line(words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
-        signal.signal(signal.SIGINT, before)
+        try:
+            done = subprocess.run(
+                self._line(words),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                check=False,
+                start_new_session=True,
+            )
+        except OSError:
+            return False
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return done.returncode == 0
 
     @staticmethod
     def _line(words: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "cloudms", *words]
+
+
+def _end(process: Popen[str]) -> None:
+    """Wait for a command that was stopped: cleaning up beside it would miss what it is just making."""
+    from subprocess import TimeoutExpired
+
+    try:
+        process.wait(_ENDS_S)
+    except TimeoutExpired:
+        process.terminate()
+        process.wait()

@@ -61,7 +61,7 @@ class FakeVms(FakePipe):
     ) -> Vm:
         """Create what `request` asks for once it has been checked against the state."""
         fault = self.begin(call, spec.name, spec.token, spec.image, spec.flavor, *args)
-        report(f"making the disk of {spec.name}")
+        report("making its disk")
         dies = fault.fault if fault else ""
         with self.changing() as (world, now):
             vm = next((vm for vm in world["vms"].values() if spec.token and vm["token"] == spec.token), None)
@@ -75,7 +75,7 @@ class FakeVms(FakePipe):
         if vm is None or dies == "dies_half_made":
             faults.die()
         self.end(fault)
-        report(f"{spec.name} boots")
+        report("it boots")
         return self.show(world, vm, now)
 
     def _check(self, world: Doc, spec: VmSpec, now: float) -> None:
