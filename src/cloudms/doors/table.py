@@ -74,7 +74,7 @@ def _wrapped(cells: list[str], sizes: list[int], view: View) -> Iterator[str]:
     """Yield a row whose last cell goes on below itself where the terminal ends."""
     from textwrap import wrap
 
-    indent = sum(sizes[:-1]) + len(_GAP) * (len(sizes) - 1)
+    indent = _total([*sizes[:-1], 0])
     room = max(view.width - indent, _MOST) if view.width else 0
     last = (wrap(cells[-1], room) if room else []) or cells[-1:]
     first = [_filled(text, size) for text, size in zip([*cells[:-1], last[0]], [*sizes[:-1], 0], strict=True)]
@@ -86,21 +86,35 @@ def _hint(row: Any, sizes: list[int], view: View) -> Iterator[str]:
     """Yield what mends a row, on a line of its own: it is often longer than what is wrong, and is to be copied."""
     text = cell(row, "hint", view.now)
     if text != "-":
-        yield " " * (sum(sizes[:-1]) + len(_GAP) * (len(sizes) - 1)) + _styled("hint: ", "36", view) + text + "\n"
+        yield " " * _total([*sizes[:-1], 0]) + _styled("hint: ", "36", view) + text + "\n"
 
 
 def _grid(rows: list[Any], view: View) -> Iterator[str]:
     columns = view.columns or _columns(rows[0])
-    lines = [[cell(row, name, view.now) for name in columns] for row in rows]
     titles = [name.upper().replace("_", " ") for name in columns]
-    every = [titles, *lines] if view.header else lines
-    sizes = [max((_wide(line[i]) for line in every), default=0) for i in range(len(columns))]
-    if view.width:
-        sizes = _fitted(sizes, view.width)
+    lines = [[cell(row, name, view.now) for name in columns] for row in rows]
+    sizes = _sizes([titles, *lines] if view.header else lines)
+    if view.width and lines and _total(sizes) > view.width:
+        titles, *lines = _filled_columns(titles, lines)
+        sizes = _fitted(_sizes([titles, *lines] if view.header else lines), view.width)
     if view.header:
         yield _line([_styled(_padded(t, size), "1", view) for t, size in zip(titles, sizes, strict=True)])
     for line in lines:
         yield _line([_styled(_padded(text, size), _style(text), view) for text, size in zip(line, sizes, strict=True)])
+
+
+def _sizes(lines: list[list[str]]) -> list[int]:
+    return [max(_wide(text) for text in column) for column in zip(*lines, strict=True)]
+
+
+def _total(sizes: list[int]) -> int:
+    return sum(sizes) + len(_GAP) * (len(sizes) - 1)
+
+
+def _filled_columns(titles: list[str], lines: list[list[str]]) -> list[list[str]]:
+    """Return titles and lines without the columns that hold nothing: on a narrow terminal others need their room."""
+    kept = [i for i in range(len(titles)) if any(line[i] != "-" for line in lines)] or [0]
+    return [[line[i] for i in kept] for line in (titles, *lines)]
 
 
 def _line(cells: list[str]) -> str:
@@ -234,7 +248,7 @@ def _padded(text: str, size: int) -> str:
 def _fitted(sizes: list[int], width: int) -> list[int]:
     """Return column sizes that together fit `width`, taken from the widest first."""
     sizes = list(sizes)
-    over = sum(sizes) + len(_GAP) * (len(sizes) - 1) - width
+    over = _total(sizes) - width
     while over > 0:
         widest = max(range(len(sizes)), key=sizes.__getitem__)
         if sizes[widest] <= _LEAST:

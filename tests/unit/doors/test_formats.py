@@ -115,6 +115,15 @@ def test_a_table_without_header() -> None:
     assert shown("table", [WEB], columns=("name", "cloud"), header=False) == "web1  near\n"
 
 
+def test_columns_that_hold_nothing_make_room_on_a_narrow_terminal() -> None:
+    rows = [{"name": "web1", "group": "", "state": "running"}, {"name": "web2", "group": "", "state": "stopped"}]
+    assert shown("table", rows, width=19) == "NAME  STATE\nweb1  running\nweb2  stopped\n"
+    assert "GROUP" in shown("table", rows, width=20)
+    assert "GROUP" in shown("table", [{**rows[0], "group": "g"}, rows[1]], width=19)
+    assert shown("table", [{"name": ""}], width=1) == "NAME\n-\n"
+    assert "GROUP" in shown("table", [], width=10, columns=("name", "group", "state"))
+
+
 def test_an_empty_table_is_its_header() -> None:
     assert shown("table", [], columns=("name", "public_ips")) == "NAME  PUBLIC IPS\n"
     assert shown("table", []) == ""
