@@ -1,4 +1,4 @@
-"""Names of VMs: what is allowed, the next free one, patterns, and host lists like web[01-05,08]."""
+"""Names and labels: what is allowed, the next free name, patterns, and host lists like web[01-05,08]."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from cloudms.errors import Exists, Invalid
 
 LIMIT = 10_000
 """How many names one host list may stand for, and how many taken names `series` steps over."""
+
+_LABEL_KEY, _LABEL_VALUE = 128, 255
+"""Characters of a label's key and value."""
 
 # Patterns stay text until they are used: compiling them all would cost each command a millisecond.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
@@ -71,6 +74,28 @@ def valid(name: str) -> str:
         f"the name {shown!r} {reason}" if name else "a VM name cannot be empty",
         hint=f"letters, digits, '-', '_' and '.' are allowed, the first a letter or digit: {suggestion}",
     )
+
+
+def labels(given: Mapping[str, str] | None) -> dict[str, str]:
+    """Return labels when they may be put on something: keys of 1 to 128 characters without spaces and `=`, values of
+    at most 255, all of them on one line.
+
+    The lengths are those that the tags of EC2 (keys) and the metadata of OpenStack (values) allow. Raises: Invalid.
+    """
+    for key, value in (given or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise Invalid(f"the label {key!r} is not text", hint="write key=value")
+        if not 1 <= len(key) <= _LABEL_KEY or not key.isprintable() or set(" =") & set(key):
+            raise Invalid(
+                f"{key[:60]!a} cannot be the key of a label",
+                hint=f"1 to {_LABEL_KEY} characters without spaces and '=', for instance tier=front",
+            )
+        if len(value) > _LABEL_VALUE or not value.isprintable():
+            raise Invalid(
+                f"the label {key[:60]} cannot have the value {value[:60]!a}",
+                hint=f"one line of at most {_LABEL_VALUE} characters",
+            )
+    return dict(given or {})
 
 
 def hostname(name: str) -> str:

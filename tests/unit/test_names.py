@@ -119,3 +119,27 @@ def test_unreserved() -> None:
     assert names.unreserved("lab", {"vm", "image"}, "cloud") == "lab"
     with pytest.raises(Invalid, match="cannot name an alias"):
         names.unreserved("vm", {"vm"}, "alias")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, {}, {"tier": "front"}, {"k" * 128: "v" * 255}, {"größe": ""}, {"kubernetes.io/x:y": "a = b, c"}],
+    ids=lambda given: str(given)[:20],
+)
+def test_labels(given: dict[str, str] | None) -> None:
+    assert names.labels(given) == (given or {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("", "v"), ("a b", "v"), ("a=b", "v"), ("a\n", "v"), ("a\tb", "v"), ("a\u2003b", "v"), ("k" * 129, "v"),
+        ("k", "a\nb"), ("k", "\x1b[31m"), ("k", "v" * 256), ("k", "\ud800"), ("\ud800", "v"), ("k", 1),
+    ],
+)  # fmt: skip
+def test_labels_refuses(key: str, value: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        names.labels({"fine": "too", key: value})
+    assert caught.value.hint
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 200

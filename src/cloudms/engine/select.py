@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cloudms import names
 from cloudms.context import Context, not_found
+from cloudms.engine.labels import narrow
 from cloudms.engine.refresh import list_vms
 from cloudms.errors import Conflict, Invalid, NotFound
 from cloudms.model import Vm
@@ -35,14 +36,7 @@ def vms(
     if missing:
         raise _unknown(missing, known)
     found = {vm.key: vm for name in expanded for vm in [_one(known, name)]}
-    if labels:
-        chosen = [vm for vm in (found.values() if found else known) if labels.items() <= dict(vm.labels).items()]
-        if not chosen:
-            raise NotFound(
-                f"no VM has the labels {_text(labels)}", hint="cms vm list --label shows what a label matches"
-            )
-        return chosen
-    return list(found.values())
+    return narrow("VM", found.values() if expanded else known, labels)
 
 
 def vm(ctx: Context, wanted: str, *, cloud: str = "") -> Vm:
@@ -84,7 +78,3 @@ def _unknown(missing: Sequence[str], known: Sequence[Vm]) -> NotFound:
     if len(missing) == 1:
         return not_found("VM", missing[0], (vm.name for vm in known), "cms vm list shows them")
     return NotFound(f"no VMs named {', '.join(missing)}", hint="cms vm list shows them")
-
-
-def _text(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in labels.items())

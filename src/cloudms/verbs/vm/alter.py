@@ -19,8 +19,9 @@ from cloudms.engine.select import vm, vms
 from cloudms.errors import CloudmsError, Conflict, Exists, Invalid
 from cloudms.model import Origin, Step, Vm, VmSpec, VmState
 from cloudms.verb import Doc, Names, verb
+from cloudms.verbs.labels import Labels, PutLabels
 from cloudms.verbs.vm.boot import undo, withdraw
-from cloudms.verbs.vm.look import CloudName, Labels, OneVm, VmNames
+from cloudms.verbs.vm.look import CloudName, OneVm, VmNames
 
 _COLUMNS = ("name", "cloud", "state", "reason", "image", "flavor")
 _SETTLED = tuple(s for s in VmState if not s.transient and s not in (VmState.UNKNOWN, VmState.ERROR))
@@ -161,17 +162,19 @@ def clone(
     source: OneVm,
     *,
     name: Annotated[str | None, Doc("name of the new VM; the next free one otherwise")] = None,
+    label: PutLabels = None,
     wait: Annotated[Literal["ready", "running", "none"] | None, Doc("what to wait for")] = None,
     timeout: Annotated[float | None, Doc("seconds to wait at most")] = None,
     cloud: CloudName = None,
 ) -> Plan:
-    """Make a new VM with the disk of another, and an identity of its own."""
+    """Make a new VM with the disk of another, and an identity of its own; it gets the labels of the other, too."""
     found = vm(ctx, source, cloud=cloud or "")
     change.check(ctx, [found], CloneVm)
     if name and ctx.catalog.get("name", naming.valid(name)) is not None:
         raise Exists(f"the name '{name}' is taken", hint=f"--name {free_names(ctx, name, 1)[0]} is free")
     params = {
         "source": found.key,
+        "labels": naming.labels(label),
         "token": new_token(ctx),
         "exact": bool(name),
         "wait": wait or ctx.cloud_class(found.cloud).default_wait,
@@ -198,8 +201,8 @@ def _clone_intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
         twin = Vm(
             name=name, cloud=step.cloud, token=token, state=VmState.PENDING, reason=f"clone of {source.name}",
             since=now, created=now, fetched=now, image=source.image, flavor=source.flavor, group=source.group,
-            labels=source.labels, owner=ctx.owner, expires=source.expires, login=source.login,
-            ssh_key=source.ssh_key or identity(ctx).private_path,
+            labels={**source.labels, **step.params.get("labels", {})}, owner=ctx.owner, expires=source.expires,
+            login=source.login, ssh_key=source.ssh_key or identity(ctx).private_path,
         )  # fmt: skip
         ctx.catalog.put("vm", {token: twin.to_document()}, events=[event(ctx, "vm.clone", twin, twin.reason)])
         prepared.append(step.with_(target=name))

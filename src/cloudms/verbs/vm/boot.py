@@ -20,6 +20,7 @@ from cloudms.errors import CloudmsError, Exists, Invalid, MissingExtra, Timeout
 from cloudms.model import Step, Vm, VmSpec, VmState
 from cloudms.units import duration
 from cloudms.verb import Doc, File, Names, Short, verb
+from cloudms.verbs.labels import PutLabels
 from cloudms.verbs.version import is_installed
 
 _MOST = 1000
@@ -45,7 +46,7 @@ def boot(
     key: Annotated[
         str | None, Doc("key that is let in; cloudms' own and your usual ones otherwise"), Names("key")
     ] = None,
-    label: Annotated[dict[str, str] | None, Doc("label to put on it"), Short("l")] = None,
+    label: PutLabels = None,
     group: Annotated[str | None, Doc("group it belongs to")] = None,
     disk: Annotated[int | None, Doc("size of its disk in GiB, at least the image's")] = None,
     network: Annotated[str | None, Doc("network it joins (cloud-specific; 'private' on libvirt)")] = None,
@@ -80,7 +81,7 @@ def boot(
         "image": str(chosen),
         "flavor": str(flavor or settings.default.get("flavor") or settings.default.get("size") or cls.default_flavor),
         "key": identity_name,
-        "labels": dict(label or {}),
+        "labels": names.labels(label),
         "group": group or "",
         "disk_gib": disk or 0,
         "network": network or str(settings.default.get("network") or ""),

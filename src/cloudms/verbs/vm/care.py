@@ -10,13 +10,15 @@ from cloudms.context import Context
 from cloudms.engine import Plan, Work, action
 from cloudms.engine import vms as change
 from cloudms.engine.keys import identity
+from cloudms.engine.labels import changed, changes
 from cloudms.engine.refresh import merged
 from cloudms.engine.reserve import new_token, reserve
 from cloudms.engine.select import vms
 from cloudms.errors import Invalid
 from cloudms.model import Origin, Vm
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import CloudName, Labels, VmNames
+from cloudms.verbs.labels import Labels, RemoveLabels, SetLabels
+from cloudms.verbs.vm.look import CloudName, VmNames
 
 _COLUMNS = ("name", "cloud", "state", "origin", "protected", "labels")
 
@@ -24,16 +26,17 @@ _COLUMNS = ("name", "cloud", "state", "origin", "protected", "labels")
 @verb("vm", "adopt", changes=True, columns=_COLUMNS, example="cms vm adopt customer-db")
 def adopt(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
+    label: Labels = None,
     login: Annotated[str, Doc("user name that SSH wants")] = "",
 ) -> Plan:
     """Take VMs that were made elsewhere into care.
 
     An adopted VM can be changed and deleted by name; nothing automatic ever deletes it.
     """
-    found = vms(ctx, names, cloud=cloud or "", what="name the VMs to adopt")
+    found = vms(ctx, names, cloud=cloud or "", labels=label, what="name the VMs to adopt")
     change.check(ctx, found, Adopt)
     own = [vm.name for vm in found if vm.origin is not Origin.FOREIGN]
     if own:
@@ -90,35 +93,35 @@ def unprotect(
 @verb("vm", "label", changes=True, columns=_COLUMNS, example="cms vm label web1 --set tier=front --remove old")
 def label_(
     ctx: Context,
-    names: VmNames,
+    names: VmNames = [],  # noqa: B006 (never changed)
     *,
-    set: Annotated[dict[str, str] | None, Doc("label to set, key=value")] = None,  # noqa: A002 (the option's name)
-    remove: Annotated[list[str] | None, Doc("key of a label to remove")] = None,
+    set: SetLabels = None,  # noqa: A002 (the option's name)
+    remove: RemoveLabels = None,
     group: Annotated[str | None, Doc("group the VM belongs to from now on; empty leaves it")] = None,
     cloud: CloudName = None,
+    label: Labels = None,
 ) -> Plan:
     """Set and remove labels, or the group, of VMs."""
-    if not set and not remove and group is None:
-        raise Invalid("nothing to change", hint="--set key=value, --remove key or --group NAME")
-    changes: dict[str, Any] = {"set": dict(set or {}), "remove": list(remove or ())}
-    if group is not None:
-        changes["group"] = group
-    return _mark(ctx, "vm label", vms(ctx, names, cloud=cloud or ""), changes)
+    params: dict[str, Any] = {} if group is None else {"group": group}
+    if set or remove or group is None:
+        params |= changes(set, remove, hint="--set key=value, --remove key or --group NAME")
+    return _mark(ctx, "vm label", vms(ctx, names, cloud=cloud or "", labels=label), params)
 
 
-def _mark(ctx: Context, verb_: str, found: list[Vm], changes: dict[str, Any]) -> Plan:
+def _mark(ctx: Context, verb_: str, found: list[Vm], params: dict[str, Any]) -> Plan:
     change.check(ctx, found, Metadata)
     summary = f"{verb_.split()[-1]} {naming.compress(vm.name for vm in found)}"
-    return Plan(verb=verb_, summary=summary, steps=change.steps("vm.mark", found, **changes))
+    return Plan(verb=verb_, summary=summary, steps=change.steps("vm.mark", found, **params))
 
 
 @action("vm.mark")
 def _marked(work: Work) -> Vm:
     cloud, vm = change.load(work)
     params = work.step.params
-    labels = {k: v for k, v in {**vm.labels, **params.get("set", {})}.items() if k not in params.get("remove", ())}
     wanted = vm.with_(
-        labels=labels, group=params.get("group", vm.group), protected=params.get("protected", vm.protected)
+        labels=changed(vm.labels, params),
+        group=params.get("group", vm.group),
+        protected=params.get("protected", vm.protected),
     )
     cloud.tag_vm(wanted)  # type: ignore[attr-defined]
     return change.save(work.ctx, wanted, work.step.action, work.step.action, work.operation)

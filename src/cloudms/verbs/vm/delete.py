@@ -9,10 +9,11 @@ from cloudms.context import Context
 from cloudms.engine import Plan, Work, action
 from cloudms.engine import vms as change
 from cloudms.engine.select import vms
-from cloudms.errors import Invalid, NotFound
+from cloudms.errors import NotFound
 from cloudms.model import Vm
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import CloudName, Labels, VmNames
+from cloudms.verbs.labels import Labels
+from cloudms.verbs.vm.look import CloudName, VmNames
 
 
 @verb(
@@ -35,13 +36,16 @@ def delete(
 
     Protected VMs and VMs that others made are refused. The record goes when the cloud says that the VM is gone.
     """
+    wanted = [name for name in names if not missing_ok or _exists(ctx, name, cloud or "")]
     try:
-        wanted = [name for name in names if not missing_ok or _exists(ctx, name, cloud or "")]
-        found = vms(ctx, wanted, cloud=cloud or "", labels=label, what="name the VMs to delete")
-    except (NotFound, Invalid):
-        if missing_ok and (names or label):
-            return Plan(verb="vm delete", summary="nothing to delete", steps=())
-        raise
+        chosen = wanted or not names  # of names that are all gone no label may choose others
+        found = vms(ctx, wanted, cloud=cloud or "", labels=label, what="name the VMs to delete") if chosen else []
+    except NotFound:
+        if not missing_ok:
+            raise
+        found = []
+    if not found:
+        return Plan(verb="vm delete", summary="nothing to delete", steps=())
     change.check_unprotected(found, "deleted")
     shown = naming.compress(vm.name for vm in found)
     return Plan(

@@ -15,12 +15,12 @@ from cloudms.engine.refresh import each, list_vms, wants_fresh
 from cloudms.engine.select import matching, vm, vms
 from cloudms.errors import NotFound
 from cloudms.model import Vm, VmState
-from cloudms.verb import Doc, Names, Short, verb
+from cloudms.verb import Doc, Names, verb
+from cloudms.verbs.labels import Labels
 
 Cached = Annotated[bool, Doc("show what the catalog knows, with its age")]
 Refresh = Annotated[bool, Doc("ask the clouds, whatever 'refresh' is set to")]
 CloudName = Annotated[str | None, Doc("only this cloud"), Names("cloud")]
-Labels = Annotated[dict[str, str] | None, Doc("only what has this label"), Short("l")]
 VmNames = Annotated[list[str], Doc("names, ids or host lists such as web[1-3]"), Names("vm")]
 OneVm = Annotated[str, Doc("name or id of the VM"), Names("vm")]
 
@@ -59,6 +59,7 @@ def status(
     names: VmNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
+    label: Labels = None,
     cached: Cached = False,
     refresh: Refresh = False,
 ) -> Listing:
@@ -67,7 +68,7 @@ def status(
     A name that is not found is reported, and then all VMs are shown.
     """
     fresh = wants_fresh(ctx, cached=cached, refresh=refresh)
-    listing = list_vms(ctx, ctx.cloud_names(cloud or ""), fresh=fresh)
+    listing = list_vms(ctx, ctx.cloud_names(cloud or ""), fresh=fresh, find={"labels": label})
     items = [item for item in listing.items if isinstance(item, Vm)]
     wanted = [name for word in names for name in naming.expand(word) if name != "all"]
     unknown = [name for name in wanted if not matching(items, name)]

@@ -13,7 +13,8 @@ from cloudms.engine import vms as change
 from cloudms.engine.select import vms
 from cloudms.model import Vm, VmState
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import CloudName, Labels, VmNames
+from cloudms.verbs.labels import Labels
+from cloudms.verbs.vm.look import CloudName, VmNames
 
 _COLUMNS = ("name", "cloud", "state", "reason", "public_ips")
 Timeout = Annotated[float | None, Doc("seconds to wait at most")]
