@@ -305,6 +305,23 @@ def test_a_volume_outlives_its_vm_and_is_attached_to_one(bench: Bench, cloud: An
 
 
 @needs(Volumes)
+def test_the_labels_of_a_volume_are_replaced_as_a_whole(bench: Bench, cloud: Any) -> None:
+    token = uuid.uuid4().hex
+    volume = cloud.create_volume(f"cms-contract-{token[:8]}", 1, token, {"use": "test", "tier": "1"})
+    wanted = volume.with_(labels={"use": "real", "größe": "a = <b> & 'c'"})
+    for _ in range(2):
+        assert cloud.tag_volume(wanted).labels == wanted.labels
+    (row,) = [row for row in bench.open().list_volumes() if row.id == volume.id]
+    assert row.labels == wanted.labels
+    for name in ("name", "token", "owner", "created", "size_gib", "vm"):
+        assert getattr(row, name) == getattr(volume, name), name
+    assert cloud.tag_volume(volume.with_(labels={})).labels == {}
+    cloud.delete_volume(volume)
+    with pytest.raises(NotFound):
+        cloud.tag_volume(wanted)
+
+
+@needs(Volumes)
 def test_volumes_that_cannot_be(bench: Bench, cloud: Any) -> None:
     token, vm = uuid.uuid4().hex, bench.running()
     volume = cloud.create_volume(f"cms-contract-{token[:8]}", 1, token, {})

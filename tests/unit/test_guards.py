@@ -31,7 +31,8 @@ RULES = Rules(attempts=5, read_attempts=3, first=1.0, factor=2.0, longest=30.0, 
 CHANGES = """
     create_vm clone_vm delete_vm clean mend start_vm stop_vm reboot_vm suspend_vm resume_vm save_vm deallocate_vm
     resize_vm confirm_vm revert_vm rename_vm rebuild_vm tag_vm adopt_vm create_snapshot revert_snapshot delete_snapshot
-    create_volume delete_volume attach_volume detach_volume set_address remove_address add_key delete_key delete_image
+    create_volume delete_volume attach_volume detach_volume tag_volume set_address remove_address
+    add_key delete_key delete_image
 """
 VM = Vm(name="web", cloud="c", id="1")
 

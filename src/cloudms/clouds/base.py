@@ -433,6 +433,10 @@ class Volumes(Role, ABC):
     def detach_volume(self, volume: Volume) -> Volume:
         """Detach it; already detached is success."""
 
+    @abstractmethod
+    def tag_volume(self, volume: Volume) -> Volume:
+        """Put the labels of `volume` on the cloud. Raises: NotFound."""
+
 
 class ImageStore(Role, ABC):
     """Images are brought to the cloud from the local image store when they are first used, and can be deleted there."""

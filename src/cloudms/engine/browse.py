@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cloudms.clouds.base import Role
 from cloudms.context import Context, not_found
+from cloudms.engine.labels import pick
 from cloudms.engine.plan import Listing
 from cloudms.engine.refresh import list_nouns, wants_fresh
 from cloudms.errors import Conflict
@@ -59,8 +60,7 @@ def named(
         found = [item for item in known if name in (item.name, item.id)]
         if found:
             return found
-        for where, error in listing.failed.items():
-            ctx.warn(f"cloud '{where}' did not answer: {error['message']}")
+        _warn(ctx, listing)
     raise not_found(kind, name, (item.name for item in known), f"cms {kind} list shows them")
 
 
@@ -71,3 +71,31 @@ def one(ctx: Context, kind: str, name: str, fetch: Fetch, *, cloud: str = "", ro
         places = ", ".join(f"{item.id} on {item.cloud}" for item in found)
         raise Conflict(f"'{name}' means several: {places}", hint="give the id, or --cloud")
     return found[0]
+
+
+def chosen(
+    ctx: Context,
+    kind: str,
+    words: Sequence[str],
+    labels: Mapping[str, str] | None,
+    fetch: Fetch,
+    *,
+    cloud: str = "",
+    role: type[Role] | None = None,
+) -> list[Noun]:
+    """Return the nouns of these names, ids, host lists or labels, each once.
+
+    Raises: Invalid (nothing named), NotFound, Conflict (a name that several have).
+    """
+
+    def every() -> tuple[Noun, ...]:
+        listing = browse(ctx, kind, fetch, cloud=cloud, role=role, refresh=True)
+        _warn(ctx, listing)
+        return listing.items
+
+    return pick(kind, words, labels, lambda name: one(ctx, kind, name, fetch, cloud=cloud, role=role), every)
+
+
+def _warn(ctx: Context, listing: Listing) -> None:
+    for where, error in listing.failed.items():
+        ctx.warn(f"cloud '{where}' did not answer: {error['message']}")

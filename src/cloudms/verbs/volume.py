@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from cloudms import names as naming
 from cloudms.clouds.base import Volumes, require
 from cloudms.context import Context, user
 from cloudms.engine import Listing, Plan, Work, action, select
-from cloudms.engine.browse import browse, one
+from cloudms.engine.browse import browse, chosen, one
+from cloudms.engine.labels import changed, changes, expanded
 from cloudms.engine.refresh import event, list_nouns
 from cloudms.engine.reserve import new_token, release, reserve
 from cloudms.errors import CloudmsError, Conflict, Exists, Invalid, NotFound, Timeout
 from cloudms.model import Noun, Step, Vm, Volume
 from cloudms.verb import Doc, Names, Short, verb
-from cloudms.verbs.vm.look import Cached, CloudName, Labels, OneVm, Refresh
+from cloudms.verbs.labels import Labels, PutLabels, RemoveLabels, SetLabels
+from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
 
 VolumeName = Annotated[str, Doc("name or id of the volume"), Names("volume")]
 VolumeNames = Annotated[list[str], Doc("names, ids or host lists such as data[1-3]"), Names("volume")]
@@ -51,19 +53,19 @@ def create(
     *,
     size: Annotated[int, Doc("its size in GiB"), Short("s")] = 1,
     cloud: Annotated[str | None, Doc("cloud to make it on; the default cloud otherwise"), Names("cloud")] = None,
-    label: Annotated[dict[str, str] | None, Doc("label to put on it"), Short("l")] = None,
+    label: PutLabels = None,
 ) -> Plan:
     """Make an empty volume."""
     if not 1 <= size <= _LARGEST:
         raise Invalid(f"--size {size} is not a size from 1 to {_LARGEST} GiB", hint="for instance --size 10")
     where = ctx.default_cloud(cloud or "")
     require(ctx.cloud(where), Volumes)
-    chosen = _free(ctx, where, name)
-    params = {"size_gib": size, "labels": dict(label or {}), "token": new_token(ctx)}
+    free = _free(ctx, where, name)
+    params = {"size_gib": size, "labels": naming.labels(label), "token": new_token(ctx)}
     return Plan(
         verb="volume create",
-        summary=f"make the volume {chosen} of {size} GiB on {where}",
-        steps=(Step(action="volume.create", cloud=where, target=chosen, params=params),),
+        summary=f"make the volume {free} of {size} GiB on {where}",
+        steps=(Step(action="volume.create", cloud=where, target=free, params=params),),
     )
 
 
@@ -170,11 +172,15 @@ def _attach(work: Work) -> Noun:
 
 
 @verb("volume", "detach", changes=True, columns=Volume.columns, example="cms volume detach data1")
-def detach(ctx: Context, names: VolumeNames, *, cloud: CloudName = None) -> Plan:
+def detach(
+    ctx: Context,
+    names: VolumeNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
     """Detach volumes from their VMs; unmount them there first. Already detached is success."""
-    volumes = [_one(ctx, name, cloud) for name in _expanded(names)]
-    for volume in volumes:
-        require(ctx.cloud(volume.cloud), Volumes)
+    volumes = _chosen(ctx, names, cloud, label)
     shown = naming.compress(volume.name for volume in volumes)
     return Plan(verb="volume detach", summary=f"detach {shown}", steps=_steps("volume.detach", volumes))
 
@@ -188,16 +194,22 @@ def _detach(work: Work) -> Noun:
 @verb("volume", "delete", changes=True, columns=("name", "cloud", "state"), example="cms volume delete data1 --yes")
 def delete(
     ctx: Context,
-    names: VolumeNames,
+    names: VolumeNames = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
+    label: Labels = None,
     missing_ok: Annotated[bool, Doc("succeed when a volume of that name does not exist")] = False,
 ) -> Plan:
     """Delete volumes with what is on them; one that is attached is refused."""
-    found = [_one(ctx, name, cloud) for name in _expanded(names) if not missing_ok or _exists(ctx, name, cloud)]
+    wanted = [name for name in expanded(names) if not missing_ok or _exists(ctx, name, cloud)]
+    try:
+        found = _chosen(ctx, wanted, cloud, label) if wanted or not names else []
+    except NotFound:
+        if not missing_ok:
+            raise
+        found = []
     volumes = [_current(ctx, volume) if volume.vm or not volume.id else volume for volume in found]
     for volume in volumes:
-        require(ctx.cloud(volume.cloud), Volumes)
         if volume.vm:
             raise Conflict(f"{volume.name} is attached to {volume.vm}", hint=f"cms volume detach {volume.name}")
     shown = naming.compress(volume.name for volume in volumes)
@@ -222,8 +234,37 @@ def _delete(work: Work) -> Noun:
     return volume.with_(state="deleted")
 
 
-def _expanded(words: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(name for word in words for name in naming.expand(word)))
+@verb("volume", "label", changes=True, columns=("name", "cloud", "labels"), example="cms volume label data1 --set a=b")
+def label_(
+    ctx: Context,
+    names: VolumeNames = [],  # noqa: B006 (never changed)
+    *,
+    set: SetLabels = None,  # noqa: A002 (the option's name)
+    remove: RemoveLabels = None,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
+    """Set and remove labels of volumes."""
+    params = changes(set, remove)
+    volumes = _chosen(ctx, names, cloud, label)
+    shown = naming.compress(volume.name for volume in volumes)
+    return Plan(verb="volume label", summary=f"label {shown}", steps=_steps("volume.label", volumes, **params))
+
+
+@action("volume.label")
+def _label(work: Work) -> Noun:
+    cloud, volume = _load(work)
+    wanted = volume.with_(labels=changed(volume.labels, work.step.params))
+    return _changed(work, volume, cloud.tag_volume(wanted), "labelled")
+
+
+def _chosen(ctx: Context, names: Sequence[str], cloud: str | None, label: Mapping[str, str] | None) -> list[Volume]:
+    """Return the volumes of these names or labels. Raises: Invalid, NotFound, Conflict, Unsupported."""
+    found = chosen(ctx, "volume", names, label, _volumes_of, cloud=cloud or "", role=Volumes)
+    volumes = [Volume.from_document(noun.to_document()) for noun in found]
+    for volume in volumes:
+        require(ctx.cloud(volume.cloud), Volumes)
+    return volumes
 
 
 def _one(ctx: Context, name: str, cloud: str | None) -> Volume:

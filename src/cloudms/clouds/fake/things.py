@@ -217,6 +217,16 @@ class FakeThings(FakeVms, Snapshots, Keys, Locations, Addresses, Volumes, ImageS
 
         return self.alter("detach_volume", volume.name, detach, volume.id)
 
+    def tag_volume(self, volume: Volume) -> Volume:
+        """Put labels on a volume. Raises: NotFound."""
+
+        def tag(world: Doc, now: float) -> Volume:
+            doc = self._volume(world, volume)
+            doc["labels"] = dict(volume.labels)
+            return views.volume(world, doc, self.name, now)
+
+        return self.alter("tag_volume", volume.name, tag, volume.id)
+
     def _volume(self, world: Doc, volume: Volume) -> Doc:
         doc: Doc | None = world["volumes"].get(volume.id)
         if doc is None:

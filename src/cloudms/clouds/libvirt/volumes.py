@@ -99,6 +99,16 @@ class Storing(Making, Volumes):
                 self._detach(domain, path, holder[1])
             return self._volume(file, self._holders())
 
+    @talks
+    def tag_volume(self, volume: Volume) -> Volume:
+        """Put labels into the record beside a volume; one that is lost is written anew. Raises: NotFound."""
+        file = self._must_exist(volume)
+        with self.pool.lock("volumes", "the volumes"):
+            known = {"owner": volume.owner, "created": volume.created, **self._record_of(file)}
+            if known.get("labels") != volume.labels:
+                self.pool.put(_record(file), json.dumps({**known, "labels": dict(volume.labels)}).encode())
+            return self._volume(file, self._holders())
+
     def _detach(self, domain: Any, path: str, target: str) -> None:
         """Take a disk out of the running and of the stored definition; either may be done already."""
         device = tostring(disk_element(path, target), "unicode")

@@ -1,0 +1,103 @@
+"""Labels: put on every noun that a person makes, checked in one place, and chosen by wherever names are taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudms.context import Context
+from cloudms.errors import Invalid, NotFound
+from tests.unit.verbs.conftest import Call, events, outcome
+from tests.unit.verbs.test_lists import fake
+
+
+@pytest.fixture
+def disks(call: Call) -> None:
+    """Make three volumes, two of which have a label in common."""
+    call("volume create", "data1", label={"tier": "front", "use": "db"})
+    call("volume create", "data2", label={"tier": "front"}, cloud="two")
+    call("volume create", "data3")
+
+
+@pytest.mark.parametrize(
+    ("words", "args", "option"),
+    [
+        ("vm boot", (), "label"),
+        ("vm label", (["web"],), "set"),
+        ("vm clone", ("web",), "label"),
+        ("volume create", ("data",), "label"),
+        ("volume label", (["data1"],), "set"),
+    ],
+)
+@pytest.mark.usefixtures("disks")
+def test_a_label_that_cannot_be_is_refused_before_anything_is_planned(
+    ctx: Context, call: Call, words: str, args: tuple[object, ...], option: str
+) -> None:
+    call("vm boot", name="web")
+    before = len(ctx.catalog.find("operation"))
+    with pytest.raises(Invalid, match="key of a label"):
+        call(words, *args, **{option: {"no good": "x"}})
+    with pytest.raises(Invalid, match="cannot have the value"):
+        call(words, *args, **{option: {"note": "two\nlines"}})
+    assert len(ctx.catalog.find("operation")) == before
+
+
+def test_vms_are_labelled_by_the_labels_they_have(ctx: Context, call: Call) -> None:
+    call("vm boot", name="web", count=2, label={"tier": "front"})
+    call("vm boot", name="db", label={"tier": "back"})
+    call("vm label", label={"tier": "front"}, set={"color": "red"}, remove=["tier"])
+    assert {v.name: dict(v.labels) for v in call("vm list").items} == {
+        "db": {"tier": "back"}, "web-1": {"color": "red"}, "web-2": {"color": "red"},
+    }  # fmt: skip
+    assert [v.name for v in call("vm status", label={"tier": "back"}).items] == ["db"]
+    with pytest.raises(Invalid, match="nothing to change"):
+        call("vm label", ["db"])
+    call("vm label", ["db"], group="g")
+    assert call("vm info", "db").group == "g"
+    assert fake(ctx, "one").calls("tag_vm")
+
+
+def test_names_that_are_gone_never_let_a_label_choose_others(call: Call) -> None:
+    call("vm boot", name="web", label={"tier": "front"})
+    assert call("vm delete", ["gone"], label={"tier": "front"}, missing_ok=True).steps == ()
+    assert call("vm delete", label={"tier": "none"}, missing_ok=True).steps == ()
+    assert [v.name for v in call("vm list").items] == ["web"]
+    with pytest.raises(Invalid, match="no VM was named"):
+        call("vm delete", missing_ok=True)
+
+
+def test_a_clone_has_the_labels_of_both(call: Call) -> None:
+    call("vm boot", name="web", label={"tier": "front", "use": "a"})
+    call("vm clone", "web", name="twin", label={"use": "b"})
+    assert call("vm info", "twin").labels == {"tier": "front", "use": "b"}
+    assert call("vm info", "web").labels == {"tier": "front", "use": "a"}
+
+
+@pytest.mark.usefixtures("disks")
+def test_volumes_are_labelled_on_their_cloud(ctx: Context, call: Call) -> None:
+    changed = outcome(call("volume label", ["data1"], set={"use": "files", "new": ""}, remove=["tier", "none"]))
+    assert changed["labels"] == {"use": "files", "new": ""}
+    assert [dict(v.labels) for v in fake(ctx, "one").list_volumes()] == [{"use": "files", "new": ""}, {}]
+    assert [v.name for v in call("volume list", label={"use": "files"}, refresh=True).items] == ["data1"]
+    assert events(ctx)[-1] == "volume.label data1: labelled"
+    with pytest.raises(Invalid, match="nothing to change"):
+        call("volume label", ["data1"])
+
+
+@pytest.mark.usefixtures("disks")
+def test_volumes_are_chosen_by_labels_names_or_both(call: Call) -> None:
+    def chosen(words: str, *args: object, **options: object) -> list[str]:
+        return [step.target for step in call(words, *args, dry_run=True, **options).steps]
+
+    assert chosen("volume delete", label={"tier": "front"}) == ["data1", "data2"]
+    assert chosen("volume detach", label={"tier": "front", "use": "db"}) == ["data1"]
+    assert chosen("volume detach", ["data[2-3]"], label={"tier": "front"}) == ["data2"]
+    assert chosen("volume label", label={"tier": "front"}, set={"a": "b"}, cloud="two") == ["data2"]
+    assert chosen("volume delete", ["data1", "data[1-2]"]) == ["data1", "data2"]
+    assert chosen("volume delete", ["nothing"], label={"tier": "front"}, missing_ok=True) == []
+    assert chosen("volume delete", label={"tier": "none"}, missing_ok=True) == []
+    with pytest.raises(NotFound, match="no volume has the labels tier=none") as caught:
+        chosen("volume detach", label={"tier": "none"})
+    assert caught.value.hint.startswith("cms volume list --label")
+    for words in ("volume delete", "volume detach"):
+        with pytest.raises(Invalid, match="no volume was named"):
+            chosen(words)
