@@ -28,9 +28,11 @@ from tests.images import ensure
 
 pytestmark = pytest.mark.live
 
-OWNER = "lv-test@here"
-POOL = f"lv-test-{os.getpid()}"
-PREFIX = "lv-test-"
+RUN = secrets.token_hex(3)  # two runs at once must not sweep each other
+OWNER = f"lv-test-{RUN}@here"
+POOL = f"lv-test-{RUN}"
+PREFIX = f"lv-test-{RUN}-"
+NEAR = f"127.78.{int(RUN[:2], 16)}"  # for addresses that are asked for by name
 SSH = ("-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
        "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-o", "IdentitiesOnly=yes")  # fmt: skip
 
@@ -242,24 +244,24 @@ def test_addresses_while_it_runs(cloud: LibvirtCloud, key: Path) -> None:
     vm = cloud.create_vm(spec(key))
     other = never_started(cloud, spec(key))
     ssh(vm, key, "true")
-    given = cloud.set_address(vm, "127.77.255.9", {"2222": 22, "8080": 80})
-    assert given.public_ips == (vm.ssh_host, "127.77.255.9")
-    assert ssh(vm, key, "hostname", host="127.77.255.9") == vm.name
+    given = cloud.set_address(vm, f"{NEAR}.9", {"2222": 22, "8080": 80})
+    assert given.public_ips == (vm.ssh_host, f"{NEAR}.9")
+    assert ssh(vm, key, "hostname", host=f"{NEAR}.9") == vm.name
     with pytest.raises(Exists):
-        cloud.set_address(other, "127.77.255.9", {"8080": 80})
+        cloud.set_address(other, f"{NEAR}.9", {"8080": 80})
     with pytest.raises(Invalid, match="80 cannot be forwarded"):
-        cloud.set_address(vm, "127.77.255.9", {"80": 80})
+        cloud.set_address(vm, f"{NEAR}.9", {"80": 80})
     with pytest.raises(Invalid):
         cloud.set_address(vm, "nowhere")
-    with socket.create_server(("127.77.255.10", 8080)), pytest.raises(Exists, match="it is taken"):
-        cloud.set_address(vm, "127.77.255.10", {"8080": 80})
-    assert cloud.get_vm(vm).public_ips == (vm.ssh_host, "127.77.255.9")
+    with socket.create_server((f"{NEAR}.10", 8080)), pytest.raises(Exists, match="it is taken"):
+        cloud.set_address(vm, f"{NEAR}.10", {"8080": 80})
+    assert cloud.get_vm(vm).public_ips == (vm.ssh_host, f"{NEAR}.9")
     free = cloud.set_address(other)
     assert len(set(free.public_ips)) == 2
-    assert {(a.name, a.vm) for a in cloud.list_addresses()} >= {("127.77.255.9", vm.name), (vm.ssh_host, vm.name)}
+    assert {(a.name, a.vm) for a in cloud.list_addresses()} >= {(f"{NEAR}.9", vm.name), (vm.ssh_host, vm.name)}
     for _twice in range(2):
-        assert cloud.remove_address(vm, "127.77.255.9").public_ips == (vm.ssh_host,)
-    assert not answers("127.77.255.9", 2222)
+        assert cloud.remove_address(vm, f"{NEAR}.9").public_ips == (vm.ssh_host,)
+    assert not answers(f"{NEAR}.9", 2222)
 
     # what a crash takes: the forwards of a running VM, which mend brings back
     domain, seen = cloud.find(vm)
@@ -400,7 +402,7 @@ def test_a_vm_of_somebody_else(opened: Callable[..., LibvirtCloud], key: Path) -
     assert adopted.origin is Origin.ADOPTED
     assert cloud.get_vm(Vm(name="", token="feed00000000")).id == found.id
     assert next(vm for vm in stranger.list_vms() if vm.name == name).origin is Origin.FOREIGN
-    with pytest.raises(Conflict, match="belongs to lv-test@here"):
+    with pytest.raises(Conflict, match="belongs to lv-test-"):
         stranger.delete_vm(found)
     with pytest.raises(Unsupported):
         cloud.console_log(adopted)
@@ -457,6 +459,23 @@ def test_files_go_through_libvirt_where_the_folder_is_closed(
     monkeypatch.setattr(cloud.link, "local", False)
     assert "BEGIN SSH HOST KEY KEYS" in cloud.console_log(vm)
     monkeypatch.setattr(cloud.link, "local", True)
+    cloud.delete_vm(vm)
+    assert [e.name for e in cloud.pool.entries() if not e.name.startswith("cms-base-")] == []
+
+
+@pytest.mark.skipif(shutil.which("virt-ssh-helper") is None, reason="virt-ssh-helper is not installed")
+def test_a_hypervisor_elsewhere(opened: Callable[..., LibvirtCloud], key: Path, tmp_path: Path) -> None:
+    pretended = tmp_path / "ssh"  # everything of the SSH transport but the other machine
+    pretended.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    pretended.chmod(0o755)
+    place = "system" if os.geteuid() == 0 else "session"
+    cloud = opened(uri=f"qemu+ssh://localhost/{place}?command={pretended}", accel="tcg")
+    assert not cloud.link.local and cloud.outside == "127.0.0.1"
+    vm = cloud.create_vm(spec(key))
+    assert vm.ssh_host == "127.0.0.1" and 20000 <= vm.ssh_port < 30000
+    assert ssh(vm, key, "hostname") == vm.name
+    assert "BEGIN SSH HOST KEY KEYS" in next(cloud.follow_console(vm))
+    assert [image.state for image in cloud.list_images() if image.name == "micro"] == ["ready"]
     cloud.delete_vm(vm)
     assert [e.name for e in cloud.pool.entries() if not e.name.startswith("cms-base-")] == []
 

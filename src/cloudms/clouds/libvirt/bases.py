@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from binascii import crc32
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cloudms.clouds.base import Report, silent
 from cloudms.clouds.libvirt import host
 from cloudms.clouds.libvirt.domain import ARCH
+from cloudms.clouds.libvirt.link import sdk
 from cloudms.clouds.libvirt.pool import Pool
-from cloudms.errors import Invalid, NotFound, Unsupported
+from cloudms.errors import CloudmsError, Invalid, NotFound, Unsupported
 from cloudms.model import Image
 from cloudms.record import Record
 
@@ -87,9 +89,22 @@ class Bases:
                 raise NotFound(f"the files of image '{base.name}' are gone", hint=f"cms image pull {base.name}")
             megabytes = sum(base.files.values()) // 1_000_000
             report(f"bringing image '{base.name}' to the hypervisor ({megabytes} MB)")
+            self._bring(base)
+
+    def _bring(self, base: Base) -> None:
+        """Bring the files and then the record; what was brought goes again when it cannot be finished (a full disk)."""
+        brought: list[str] = []
+        try:
             for part, source in base.sources.items():
+                brought.append(base.file(part))
                 self.pool.take(Path(source), base.file(part), link=host.is_session(self.pool.link.uri))
+            brought.append(base.record)
             self.pool.put(base.record, json.dumps({**base.to_document(), "sources": {}}).encode())
+        except Exception:
+            for name in brought:
+                with suppress(CloudmsError, OSError, sdk().libvirtError):
+                    self.pool.delete(name)
+            raise
 
     def path(self, base: Base, part: str) -> str:
         """Return the path on the hypervisor of a part, or an empty string when the image has no such part."""

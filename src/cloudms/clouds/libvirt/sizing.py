@@ -27,7 +27,7 @@ class Sizing(Making, Resize, Rename):
         """Give a VM another flavor: at once what its running machine allows, the rest at its next start.
 
         Processors can be added up to the limit it was started with, memory likewise (see `domain`); taking processors
-        away needs the guest's help and so mostly a restart. The disk grows at once, also under a running guest, which
+        away needs a restart. The disk grows at once, also under a running guest, which
         then has to grow its file system (cloud-init does at the next start).
         Raises: NotFound (flavor), Invalid (a smaller disk), NotReady, Conflict.
         """
@@ -62,11 +62,15 @@ class Sizing(Making, Resize, Rename):
         volume.resize(goal, 0)
 
     def _live(self, domain: Any, wanted: Flavor) -> list[str]:
-        """Change the running machine as far as it goes, and return what is left for its next start."""
+        """Change the running machine as far as it goes, and return what is left for its next start.
+
+        Processors are not taken away live: the guest lets them go at a time of its own, and libvirt then miscounts.
+        """
         kib = wanted.memory_mib * KIB_PER_MIB
         later = []
-        if domain.vcpusFlags(LIVE) != wanted.vcpus and not _works(domain.setVcpusFlags, wanted.vcpus):
-            later.append("processors")
+        have = domain.vcpusFlags(LIVE)
+        if have > wanted.vcpus or (have < wanted.vcpus and not _works(domain.setVcpusFlags, wanted.vcpus)):
+            later.append("number of processors")
         if domain.info()[2] != kib and not _works(domain.setMemoryFlags, kib):
             later.append("memory")
         return later

@@ -12,7 +12,7 @@ import pytest
 from cloudms import paths
 from cloudms.clouds.libvirt import files
 from cloudms.clouds.libvirt.bases import Bases
-from cloudms.errors import NotFound, Unsupported
+from cloudms.errors import NoCapacity, NotFound, Unsupported
 from cloudms.images.store import ImageStore, StoredImage
 
 
@@ -92,6 +92,22 @@ def test_what_a_killed_run_brought_halfway_is_not_taken_as_good(pool: Folder) ->
     assert [image.state for image in bases.images("local", 0.0)] == ["local"]
     bases.ensure(base)
     assert Path(bases.path(base, "disk")).read_bytes() == b"disk"
+
+
+def test_what_a_full_disk_stopped_is_taken_back(pool: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    store()
+    bases = Bases(pool)  # type: ignore[arg-type]
+    take = pool.take
+
+    def full(source: Path, name: str, *, link: bool) -> None:
+        take(source, name, link=link)
+        if name.endswith("kernel"):
+            raise NoCapacity("no space left")
+
+    monkeypatch.setattr(pool, "take", full)
+    with pytest.raises(NoCapacity):
+        bases.ensure(bases.find("micro"))
+    assert list(pool.folder.iterdir()) == []
 
 
 def test_a_truncated_file_is_brought_again(pool: Folder) -> None:
