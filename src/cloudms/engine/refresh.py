@@ -16,12 +16,15 @@ from cloudms.context import Context
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
 from cloudms.errors import CloudmsError, NotFound
-from cloudms.model import Event, Noun, Vm, VmState, Volume, nouns
+from cloudms.model import Event, Noun, Vm, VmState, nouns
 
 _FRESH = 60.0
 """Seconds during which a VM that was just asked for may be absent from its cloud's list."""
 _ASKED = 600.0
 """Seconds during which a volume that was asked for may have no id."""
+
+_UNLISTED: dict[str, tuple[str, ...]] = {"volume": ("token",), "key": ("labels",), "snapshot": ("labels",)}
+"""Fields that the lists of clouds leave out, by kind: the catalog keeps them."""
 
 _OBSERVED = ("id", "region", "image", "flavor", "created", "ssh_host", "ssh_port", "login", "price_per_hour", "expires")
 """Fields that the cloud overwrites when it knows them."""
@@ -122,10 +125,10 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
     known = _known(ctx, cloud.name) if kind == "vm" else {}
     fetched = ctx.clock.now()
     page: dict[str, dict[str, Any]] = {}
-    tokens = _tokens(ctx, cloud.name) if kind == "volume" else {}
+    kept = _kept(ctx, kind, cloud.name)
     for noun in fetch(cloud):
         noun = merged(known.get(noun.key), noun, fetched) if isinstance(noun, Vm) else noun.with_(fetched=fetched)
-        noun = noun.with_(token=noun.token or tokens.get(noun.id, "")) if isinstance(noun, Volume) else noun
+        noun = noun.with_(**{name: value for name, value in kept.get(noun.id, ()) if not getattr(noun, name)})
         page[noun.key] = noun.to_document()
         if len(page) >= 500:
             ctx.catalog.absorb(generation, _still_there(ctx, known, page))
@@ -139,9 +142,11 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
         ctx.catalog.delete(kind, [row.key for row in unseen if not _just_asked(row.document, fetched)])
 
 
-def _tokens(ctx: Context, cloud: str) -> dict[str, str]:
-    """Return the creation token of every known volume by its id, for clouds whose lists leave it out."""
-    return {row.document["id"]: row.document["token"] for row in ctx.catalog.find("volume", cloud=cloud)}
+def _kept(ctx: Context, kind: str, cloud: str) -> dict[str, list[tuple[str, Any]]]:
+    """Return by id what the catalog alone knows of nouns of a kind: field and value."""
+    fields = _UNLISTED.get(kind)
+    rows = ctx.catalog.find(kind, cloud=cloud) if fields else []
+    return {row.document["id"]: [(name, row.document[name]) for name in fields or ()] for row in rows}
 
 
 def _just_asked(document: Mapping[str, Any], now: float) -> bool:

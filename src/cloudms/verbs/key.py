@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cloudms import names, paths
+from cloudms import names as naming
+from cloudms import paths
 from cloudms.clouds.base import Keys, require
 from cloudms.context import Context
 from cloudms.engine import Listing, Plan, Work, action
 from cloudms.engine import keys as engine
-from cloudms.engine.browse import browse, one
+from cloudms.engine.browse import browse, chosen, one
+from cloudms.engine.labels import changed, changes, has, pick
 from cloudms.engine.refresh import event
 from cloudms.errors import Conflict, Exists, Invalid, NotFound
 from cloudms.model import Key, Noun, Step
 from cloudms.verb import LOCAL, Doc, File, Names, verb
+from cloudms.verbs.labels import Labels, PutLabels, RemoveLabels, SetLabels
 from cloudms.verbs.vm.look import Cached, Refresh
 
 KeyName = Annotated[str, Doc("name of the key"), Names("key")]
+KeyNames = Annotated[list[str], Doc("names of keys"), Names("key")]
 OnCloud = Annotated[str | None, Doc("cloud to keep a copy on"), Names("cloud")]
 _USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -27,14 +32,16 @@ def list_(
     ctx: Context,
     *,
     cloud: Annotated[str | None, Doc("show the keys that this cloud keeps, too"), Names("cloud")] = None,
+    label: Labels = None,
     cached: Cached = False,
     refresh: Refresh = False,
 ) -> Listing:
     """List the keys that VMs can be booted with, and those of a cloud."""
-    own = tuple(_own(ctx))
+    own = tuple(key for key in _own(ctx) if has(key, label))
     if not cloud:
         return Listing(items=own)
-    listing = browse(ctx, "key", _keys_of, cloud=cloud, role=Keys, cached=cached, refresh=refresh)
+    narrow = {"labels": label}
+    listing = browse(ctx, "key", _keys_of, cloud=cloud, role=Keys, cached=cached, refresh=refresh, find=narrow)
     return listing.with_(items=own + tuple(item for item in listing.items if item.cloud))
 
 
@@ -67,9 +74,9 @@ def get(
 
 
 @verb("key", "create", changes=True, doors=LOCAL, columns=Key.columns, example="cms key create work")
-def create(ctx: Context, name: KeyName, *, cloud: OnCloud = None) -> Plan:
+def create(ctx: Context, name: KeyName, *, cloud: OnCloud = None, label: PutLabels = None) -> Plan:
     """Make an ed25519 key pair; its private half stays on this machine, readable by you alone."""
-    names.valid(name)
+    naming.valid(name)
     if ctx.catalog.get("key", f"/{name}") is not None:
         raise Exists(f"there is a key '{name}' already", hint=f"cms key get {name} shows it, or choose another name")
     if _private(name).exists():
@@ -78,7 +85,8 @@ def create(ctx: Context, name: KeyName, *, cloud: OnCloud = None) -> Plan:
             hint=f"cms key add {name} {_private(name)}.pub takes it in, or choose another name",
         )
     _check_cloud(ctx, cloud)
-    return Plan(verb="key create", summary=f"make the key {name}", steps=_steps("key.create", name, cloud))
+    steps = _steps("key.create", name, cloud, labels=naming.labels(label))
+    return Plan(verb="key create", summary=f"make the key {name}", steps=steps)
 
 
 @action("key.create")
@@ -100,9 +108,10 @@ def add(
     file: Annotated[Path | None, Doc("public key file; the usual one of ~/.ssh otherwise"), File()] = None,
     *,
     cloud: OnCloud = None,
+    label: PutLabels = None,
 ) -> Plan:
     """Take a public key in, so that VMs can be booted with it; with --cloud, put it there, too."""
-    names.valid(name)
+    naming.valid(name)
     known = ctx.catalog.get("key", f"/{name}")
     if known is not None and file is None and cloud:
         key = Key.from_document(known.document)
@@ -116,7 +125,7 @@ def add(
     return Plan(
         verb="key add",
         summary=f"take in the key {name} ({key.fingerprint})",
-        steps=_steps("key.add", name, cloud, public=key.public),
+        steps=_steps("key.add", name, cloud, public=key.public, labels=naming.labels(label)),
     )
 
 
@@ -136,6 +145,7 @@ def _add(work: Work) -> Noun:
 def _take_in(work: Work, key: Key, text: str) -> Key:
     """Keep a key in the catalog, and on the cloud of the step when it has one."""
     ctx, cloud = work.ctx, work.step.cloud
+    key = key.with_(labels={**key.labels, **work.step.params.get("labels", {})})
     ctx.catalog.put(
         "key", {key.key: key.to_document()}, events=[event(ctx, work.step.action, key, text, work.operation)]
     )
@@ -143,7 +153,7 @@ def _take_in(work: Work, key: Key, text: str) -> Key:
         return key
     work.report(f"putting it on {cloud}")
     copy: Key = ctx.cloud(cloud).add_key(key.name, key.public)  # type: ignore[attr-defined]
-    copy = copy.with_(fetched=ctx.clock.now())
+    copy = copy.with_(fetched=ctx.clock.now(), labels=key.labels)
     events = [event(ctx, work.step.action, copy, f"put on {cloud}", work.operation)]
     ctx.catalog.put("key", {copy.key: copy.to_document()}, events=events)
     return copy
@@ -152,28 +162,35 @@ def _take_in(work: Work, key: Key, text: str) -> Key:
 @verb("key", "delete", changes=True, doors=LOCAL, columns=("name", "cloud"), example="cms key delete work --yes")
 def delete(
     ctx: Context,
-    name: KeyName,
+    names: KeyNames = [],  # noqa: B006 (never changed)
     *,
-    cloud: Annotated[str | None, Doc("delete only the copy that this cloud keeps"), Names("cloud")] = None,
+    cloud: Annotated[str | None, Doc("delete only the copies that this cloud keeps"), Names("cloud")] = None,
+    label: Labels = None,
 ) -> Plan:
-    """Forget a key; the private half goes, too, when cloudms made it.
+    """Forget keys; a private half goes, too, when cloudms made it.
 
     Copies on clouds stay until they are deleted with --cloud. A key that VMs are reached with is refused.
     """
-    if cloud:
-        _check_cloud(ctx, cloud)
-        key = one(ctx, "key", name, _keys_of, cloud=cloud, role=Keys)
-        where, question = f"from {cloud}", f"Delete the key {name} of {cloud}?"
-        return _deletion(_steps("key.delete", key.name, cloud), f"delete the key {name} {where}", question)
-    key = engine.find(ctx, name)
-    _check_unused(ctx, key)
-    made = _made_here(key)
-    question = f"Delete the key {name}{' with its private half, for good' if made else ''}?"
-    return _deletion(_steps("key.delete", name, None), f"delete the key {name}", question)
+    keys = _chosen(ctx, names, cloud, label)
+    for key in keys:
+        _check_unused(ctx, key)
+    shown = f"the key{'s' if len(keys) > 1 else ''} {naming.compress(key.name for key in keys)}"
+    end = " with the private half, for good" if any(map(_made_here, keys)) else ""
+    return Plan(
+        verb="key delete",
+        summary=f"delete {shown} from {cloud}" if cloud else f"delete {shown}",
+        question=f"Delete {shown} of {cloud}?" if cloud else f"Delete {shown}{end}?",
+        steps=tuple(step for key in keys for step in _steps("key.delete", key.name, cloud)),
+    )
 
 
-def _deletion(steps: tuple[Step, ...], summary: str, question: str) -> Plan:
-    return Plan(verb="key delete", summary=summary, steps=steps, question=question)
+def _chosen(ctx: Context, words: Sequence[str], cloud: str | None, label: Mapping[str, str] | None) -> list[Key]:
+    """Return the keys, or the copies on a cloud, of these names or labels. Raises: Invalid, NotFound, Unsupported."""
+    if not cloud:
+        return pick("key", words, label, lambda name: engine.find(ctx, name), lambda: _own(ctx))
+    _check_cloud(ctx, cloud)
+    found = chosen(ctx, "key", words, label, _keys_of, cloud=cloud, role=Keys)
+    return [key for key in found if isinstance(key, Key)]
 
 
 def _check_unused(ctx: Context, key: Key) -> None:
@@ -184,7 +201,7 @@ def _check_unused(ctx: Context, key: Key) -> None:
         if row.document["ssh_key"] == key.private_path
     ]
     if users:
-        raise Conflict(f"the key '{key.name}' is the way into {names.compress(users)}", hint="delete these VMs first")
+        raise Conflict(f"the key '{key.name}' is the way into {naming.compress(users)}", hint="delete these VMs first")
 
 
 @action("key.delete")
@@ -201,6 +218,38 @@ def _delete(work: Work) -> Noun:
     return gone
 
 
+@verb("key", "label", changes=True, columns=("name", "cloud", "labels"), example="cms key label work --set use=lab")
+def label_(
+    ctx: Context,
+    names: KeyNames = [],  # noqa: B006 (never changed)
+    *,
+    set: SetLabels = None,  # noqa: A002 (the option's name)
+    remove: RemoveLabels = None,
+    cloud: Annotated[str | None, Doc("label the copies that this cloud keeps"), Names("cloud")] = None,
+    label: Labels = None,
+) -> Plan:
+    """Set and remove labels of keys; they stand in the catalog of this machine."""
+    params = changes(set, remove)
+    keys = _chosen(ctx, names, cloud, label)
+    return Plan(
+        verb="key label",
+        summary=f"label {naming.compress(key.name for key in keys)}",
+        steps=tuple(step for key in keys for step in _steps("key.label", key.name, cloud, key=key.key, **params)),
+    )
+
+
+@action("key.label")
+def _label(work: Work) -> Noun:
+    stored = work.ctx.catalog.get("key", work.step.params["key"])
+    if stored is None:
+        raise NotFound(f"{work.step.target} is gone", hint="cms key list")
+    key = Key.from_document(stored.document)
+    key = key.with_(labels=changed(key.labels, work.step.params))
+    events = [event(work.ctx, "key.label", key, "labelled", work.operation)]
+    work.ctx.catalog.put("key", {key.key: key.to_document()}, events=events)
+    return key
+
+
 def _private(name: str) -> Path:
     return paths.keys() / name
 
@@ -210,8 +259,8 @@ def _made_here(key: Key) -> bool:
     return bool(key.private_path) and not key.cloud and Path(key.private_path).parent == paths.keys()
 
 
-def _steps(name: str, key: str, cloud: str | None, **params: str) -> tuple[Step, ...]:
-    return (Step(action=name, cloud=cloud or "", target=key, params=params),)
+def _steps(action_: str, target: str, cloud: str | None, **params: Any) -> tuple[Step, ...]:
+    return (Step(action=action_, cloud=cloud or "", target=target, params=params),)
 
 
 def _check_cloud(ctx: Context, cloud: str | None) -> None:

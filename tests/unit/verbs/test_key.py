@@ -117,11 +117,11 @@ def test_copies_on_a_cloud(ctx: Context, call: Call, file: Path) -> None:
     assert [(k.name, k.cloud) for k in call("key list", cloud="one").items] == [("laptop", ""), ("laptop", "one")]
     assert call("key get", "laptop", cloud="one") == PUBLIC
     assert [k.cloud for k in call("key list", cloud="two").items] == [""]
-    assert outcome(call("key delete", "laptop", cloud="one"))["cloud"] == "one"
+    assert outcome(call("key delete", ["laptop"], cloud="one"))["cloud"] == "one"
     assert [k.cloud for k in call("key list", cloud="one").items] == [""]
     assert events(ctx)[-1] == "key.delete laptop: deleted"
     with pytest.raises(NotFound):
-        call("key delete", "laptop", cloud="one")
+        call("key delete", ["laptop"], cloud="one")
 
 
 def test_an_unknown_cloud_is_refused_before_anything_is_made(call: Call) -> None:
@@ -139,14 +139,14 @@ def test_a_cloud_that_keeps_no_keys_is_refused_before_anything_is_made(call: Cal
 
 def test_delete_takes_the_private_half_only_of_what_cloudms_made(call: Call, file: Path) -> None:
     call("key create", "work")
-    assert "private half" in call("key delete", "work", dry_run=True).question
-    call("key delete", "work")
+    assert "private half" in call("key delete", ["work"], dry_run=True).question
+    call("key delete", ["work"])
     assert not list(paths.keys().glob("work*"))
     private = file.with_suffix("")
     private.write_text("secret")
     call("key add", "laptop", file)
-    assert "private" not in call("key delete", "laptop", dry_run=True).question
-    call("key delete", "laptop")
+    assert "private" not in call("key delete", ["laptop"], dry_run=True).question
+    call("key delete", ["laptop"])
     assert private.exists()
     assert file.exists()
     with pytest.raises(NotFound):
@@ -158,9 +158,9 @@ def test_a_key_that_leads_into_vms_is_kept(ctx: Context, call: Call) -> None:
     assert identity(ctx, "work").name == "work"
     call("vm boot", name="web", count=2, key="work")
     with pytest.raises(Conflict, match=r"web-\[1-2\]"):
-        call("key delete", "work")
+        call("key delete", ["work"])
     call("vm delete", ["web-1", "web-2"])
-    assert call("key delete", "work").state is OperationState.DONE
+    assert call("key delete", ["work"]).state is OperationState.DONE
 
 
 def test_the_nearest_name_is_offered(call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cloudms import paths
 from cloudms.context import Context
 from cloudms.errors import Invalid, NotFound
 from tests.unit.verbs.conftest import Call, events, outcome
@@ -24,6 +25,8 @@ def disks(call: Call) -> None:
         ("vm boot", (), "label"),
         ("vm label", (["web"],), "set"),
         ("vm clone", ("web",), "label"),
+        ("key create", ("work",), "label"),
+        ("key label", (["cloudms"],), "set"),
         ("volume create", ("data",), "label"),
         ("volume label", (["data1"],), "set"),
     ],
@@ -101,3 +104,35 @@ def test_volumes_are_chosen_by_labels_names_or_both(call: Call) -> None:
     for words in ("volume delete", "volume detach"):
         with pytest.raises(Invalid, match="no volume was named"):
             chosen(words)
+
+
+def test_keys_keep_their_labels_in_the_catalog(ctx: Context, call: Call) -> None:
+    call("key create", "work", label={"use": "lab"}, cloud="one")
+    file = paths.keys() / "work.pub"
+    call("key add", "twin", file, label={"use": "lab", "since": "1"})
+    call("key add", "twin", file, label={"since": "2"})  # again: what is new is added
+    assert call("key list", label={"use": "lab", "since": "2"}).items[0].name == "twin"
+    assert outcome(call("key label", ["work"], set={"use": "home"}, remove=["none"]))["labels"] == {"use": "home"}
+    both = call("key list", cloud="one", refresh=True).items
+    assert [(k.name, k.cloud, dict(k.labels)) for k in both] == [
+        ("twin", "", {"use": "lab", "since": "2"}), ("work", "", {"use": "home"}), ("work", "one", {"use": "lab"}),
+    ]  # fmt: skip
+    call("key label", cloud="one", label={"use": "lab"}, remove=["use"])
+    assert [k.cloud for k in call("key list", cloud="one", label={"use": "lab"}, refresh=True).items] == [""]
+    assert events(ctx)[-1] == "key.label work: labelled"
+    with pytest.raises(NotFound, match="'wrok'"):
+        call("key label", ["wrok"], set={"a": "b"})
+
+
+def test_keys_are_deleted_by_label(call: Call) -> None:
+    for name in ("a1", "a2", "b1"):
+        call("key create", name, label={"use": name[0]}, cloud="one")
+    with pytest.raises(Invalid, match="no key was named"):
+        call("key delete")
+    plan = call("key delete", label={"use": "a"}, dry_run=True)
+    assert plan.question == "Delete the keys a[1-2] with the private half, for good?"
+    call("key delete", label={"use": "a"})
+    assert [k.name for k in call("key list").items] == ["b1"]
+    assert not list(paths.keys().glob("a*"))
+    call("key delete", ["a[1-2]", "b1"], cloud="one", label={"use": "a"})
+    assert [(k.name, k.cloud) for k in call("key list", cloud="one", refresh=True).items] == [("b1", ""), ("b1", "one")]
