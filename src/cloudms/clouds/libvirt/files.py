@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from pathlib import Path
+from stat import S_ISREG
 
 from cloudms.errors import Denied, Invalid, NoCapacity
 from cloudms.record import Record
@@ -63,9 +64,10 @@ def place(source: Path, target: Path, *, mode: int, link: bool = False) -> None:
 
 
 def scan(folder: str) -> list[Entry]:
-    """Return every file of ours in a folder of this machine."""
+    """Return every file of ours in a folder of this machine; one that goes away meanwhile is left out."""
     with os.scandir(folder) as found:
-        return [_entry(each) for each in found if each.name.startswith("cms-") and each.is_file()]
+        entries = (_entry(each) for each in found if each.name.startswith("cms-"))
+        return [entry for entry in entries if entry]
 
 
 def tail(path: Path, last: int) -> bytes:
@@ -76,8 +78,13 @@ def tail(path: Path, last: int) -> bytes:
         return file.read()
 
 
-def _entry(found: os.DirEntry[str]) -> Entry:
-    status = found.stat()
+def _entry(found: os.DirEntry[str]) -> Entry | None:
+    try:
+        status = found.stat()
+    except FileNotFoundError:
+        return None
+    if not S_ISREG(status.st_mode):
+        return None
     return Entry(name=found.name, size=status.st_blocks * 512, changed=status.st_mtime)
 
 

@@ -113,3 +113,10 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert (inside, most) == (0, 1)
+
+
+def test_a_scan_leaves_out_what_goes_away_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "cms-keeps0000.qcow2").write_text("x")
+    (tmp_path / "cms-goes00000.qcow2").symlink_to(tmp_path / "gone")
+    (tmp_path / "cms-folder").mkdir()
+    assert [entry.name for entry in files.scan(str(tmp_path))] == ["cms-keeps0000.qcow2"]
