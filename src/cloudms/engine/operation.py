@@ -67,6 +67,10 @@ def execute(ctx: Context, operation: Operation) -> Operation:
             hint=f"cms operation resume {operation.name}  or  cms sweep",
             details={"operation": operation.name},
         ) from None
+    except Exception:
+        runner.wait()
+        runner.end()
+        raise
     return runner.end()
 
 
@@ -223,6 +227,10 @@ class _Runner:
             self.ctx.progress(step.target, f"failed: {error.message}")
             self._record(position, step.with_(state="failed", error=error.to_public(), seconds=self._since(begun)))
             return
+        except Exception as error:  # a bug: its step is recorded like any other failure, then it goes on up
+            public = CloudmsError(f"bug in cloudms: {type(error).__name__}: {error}").to_public()
+            self._record(position, step.with_(state="failed", error=public, seconds=self._since(begun)))
+            raise
         self.ctx.progress(step.target, "done")
         result = noun.to_public() if noun else None
         self._record(position, step.with_(state="done", result=result, seconds=self._since(begun)))

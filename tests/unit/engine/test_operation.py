@@ -20,6 +20,8 @@ DONE: list[str] = []
 def _do(work: Work) -> Vm:
     if work.step.params.get("fail"):
         raise NoCapacity("no more", hint="less")
+    if work.step.params.get("bug"):
+        raise ZeroDivisionError("oops")
     if work.step.params.get("interrupt"):
         raise KeyboardInterrupt
     DONE.append(work.step.target)
@@ -57,6 +59,16 @@ def test_a_failure_never_stops_the_rest(ctx: Context) -> None:
     failed = operation.steps[1]
     assert failed.error is not None
     assert (failed.state, failed.error["code"], failed.error["hint"]) == ("failed", "no_capacity", "less")
+
+
+def test_a_bug_in_one_step_is_recorded_and_the_others_are_done(ctx: Context) -> None:
+    with pytest.raises(ZeroDivisionError):
+        engine.run(ctx, plan("a", "b", "c", b={"bug": True}))
+    assert sorted(DONE) == ["a", "c"]
+    operation = stored(ctx, "op-1")
+    assert operation.state is OperationState.PARTIAL
+    assert operation.steps[1].error is not None
+    assert "ZeroDivisionError" in operation.steps[1].error["message"]
 
 
 def test_all_failed_is_failed(ctx: Context) -> None:
