@@ -60,7 +60,7 @@ def named(
         found = [item for item in known if name in (item.name, item.id)]
         if found:
             return found
-        _warn(ctx, listing)
+        warn(ctx, listing)
     raise not_found(kind, name, (item.name for item in known), f"cms {kind} list shows them")
 
 
@@ -90,12 +90,13 @@ def chosen(
 
     def every() -> tuple[Noun, ...]:
         listing = browse(ctx, kind, fetch, cloud=cloud, role=role, refresh=True)
-        _warn(ctx, listing)
+        warn(ctx, listing)
         return listing.items
 
     return pick(kind, words, labels, lambda name: one(ctx, kind, name, fetch, cloud=cloud, role=role), every)
 
 
-def _warn(ctx: Context, listing: Listing) -> None:
+def warn(ctx: Context, listing: Listing) -> None:
+    """Let the clouds that did not answer be warnings."""
     for where, error in listing.failed.items():
         ctx.warn(f"cloud '{where}' did not answer: {error['message']}")

@@ -42,10 +42,15 @@ def pick(
     Parameters: `find` returns the one of a name, `every` all there are.
     Raises: Invalid (nothing named), NotFound (nothing has the labels), and what `find` raises.
     """
+    check_named(what, words, wanted)
+    found = [find(name) for name in expanded(words)] if words else every()
+    return narrow(what, {(noun.key, noun.name): noun for noun in found}.values(), wanted)
+
+
+def check_named(what: str, words: Sequence[str], wanted: Mapping[str, str] | None) -> None:
+    """Refuse to choose everything. Raises: Invalid."""
     if not words and not wanted:
         raise Invalid(f"no {what} was named: name one, or choose with --label", hint=f"cms {what} list shows them")
-    found = [find(name) for name in expanded(words)] if words else every()
-    return narrow(what, {noun.key: noun for noun in found}.values(), wanted)
 
 
 def expanded(words: Iterable[str]) -> list[str]:

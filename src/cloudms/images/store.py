@@ -6,8 +6,8 @@
       .new-micro-…                                          being filled; renamed to "micro" when complete
       .old-micro-…                                          the replaced image, until the new one has its name
 
-Files in a finished folder are never changed: a rebuilt image is a new folder under the old name, so that whoever
-linked or copied a disk by its digest keeps it.
+Files in a finished folder are never changed, except that a record with other labels takes the place of the old one: a
+rebuilt image is a new folder under the old name, so that whoever linked or copied a disk by its digest keeps it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -47,7 +47,8 @@ class StoredImage:
     """An image on this machine, as `image.json` says it.
 
     Sizes are bytes, `created` is epoch seconds, `digest` is `sha256:` and the hexadecimal sum of the disk file.
-    `disk`, `kernel` and `initrd` are file names inside `folder`; the `…_path` properties join them.
+    `disk`, `kernel` and `initrd` are file names inside `folder`; the `…_path` properties join them. `labels` are the
+    person's and stay when the image is replaced.
     """
 
     name: str
@@ -71,6 +72,7 @@ class StoredImage:
     recipe_digest: str | None = None
     source: str = ""
     packages: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def disk_path(self) -> Path:
@@ -151,6 +153,24 @@ class ImageStore:
             folder.rename(gone)
             shutil.rmtree(gone)
 
+    def label(self, name: str, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> StoredImage:
+        """Give the image `name` the labels that `change` makes of those it has, wholly or not at all, and return it.
+
+        NotFound, Invalid (broken), Conflict while another process works on it.
+        """
+        with self.lock(name, wait=60.0):
+            image = self.get(name)
+            changed = replace(image, labels=dict(change(image.labels)))
+            fresh = image.folder / f".{RECORD}"
+            fresh.unlink(missing_ok=True)
+            with disk_full_is_no_capacity(self.root):
+                _write_record(changed, fresh)
+                fresh.chmod(0o444)
+                _sync(fresh)
+            fresh.rename(image.folder / RECORD)
+            _sync(image.folder)
+            return changed
+
     @contextlib.contextmanager
     def lock(self, name: str, *, wait: float = 3600.0) -> Iterator[None]:
         """Hold the image `name` against other threads and processes; leftovers of killed ones are cleared first.
@@ -187,8 +207,8 @@ class ImageStore:
         target = self._folder(image.name)
         if target.exists() and not replace:
             raise Exists(f"an image '{image.name}' exists already", hint="choose another name, or delete it first")
-        stored = _with_sizes(image)
-        (image.folder / RECORD).write_text(json.dumps(stored.to_json(), indent=2, sort_keys=True) + "\n")
+        before = self.find(image.name)
+        _write_record(_complete(image, before.labels if before else {}), image.folder / RECORD)
         _settle(image.folder)
         old = self.root / f".old-{image.name}-{secrets.token_hex(4)}"
         if target.exists():
@@ -296,6 +316,7 @@ def _from_record(record: dict[str, Any], folder: Path) -> StoredImage:
     values = {key: value for key, value in record.items() if key in known}
     values["packages"] = tuple(values.get("packages", ()))
     values["files"] = {str(key): int(value) for key, value in values.get("files", {}).items()}
+    values["labels"] = {str(key): str(value) for key, value in values.get("labels", {}).items()}
     image = StoredImage(folder=folder, **values)
     if image.name != folder.name:
         raise ValueError(f"it says it is '{image.name}'")
@@ -306,11 +327,15 @@ def _from_record(record: dict[str, Any], folder: Path) -> StoredImage:
     return image
 
 
-def _with_sizes(image: StoredImage) -> StoredImage:
-    values = {f.name: getattr(image, f.name) for f in fields(StoredImage)}
+def _complete(image: StoredImage, labels: Mapping[str, str]) -> StoredImage:
+    """Return an image with the sizes of its files, and the labels of the one it replaces."""
     names = sorted(p.name for p in image.folder.iterdir() if p.is_file() and p.name != RECORD)
-    values["files"] = {name: (image.folder / name).stat().st_size for name in names}
-    return StoredImage(**values)
+    sizes = {name: (image.folder / name).stat().st_size for name in names}
+    return replace(image, files=sizes, labels={**labels, **image.labels})
+
+
+def _write_record(image: StoredImage, path: Path) -> None:
+    path.write_text(json.dumps(image.to_json(), indent=2, sort_keys=True) + "\n")
 
 
 def _settle(folder: Path) -> None:

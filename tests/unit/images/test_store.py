@@ -56,6 +56,20 @@ def test_record_survives_json_and_unknown_keys(store: ImageStore) -> None:
     assert store.get("one").name == "one"
 
 
+def test_labels_are_changed_in_the_record_and_stay_when_the_image_is_replaced(store: ImageStore) -> None:
+    before = put(store, "one", b"old")
+    (before.folder / ".image.json").write_text("left by a kill")
+    image = store.label("one", lambda old: {**old, "use": "test"})
+    assert (image, image.labels) == (store.get("one"), {"use": "test"})
+    assert (image.digest, image.files) == (before.digest, before.files)
+    assert sorted(p.name for p in image.folder.iterdir()) == ["disk.raw", "image.json"]
+    assert (image.folder / "image.json").stat().st_mode & 0o777 == 0o444
+    assert put(store, "one", b"new").labels == {"use": "test"}
+    assert store.label("one", lambda _: {}).labels == {}
+    with pytest.raises(NotFound):
+        store.label("none", lambda old: old)
+
+
 def test_failed_block_leaves_nothing(store: ImageStore) -> None:
     with pytest.raises(ZeroDivisionError), store.lock("one"), store.staging("one") as folder:
         (folder / "disk.raw").write_bytes(b"half")

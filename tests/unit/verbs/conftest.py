@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,17 @@ def call(ctx: Context) -> Call:
         return run(ctx, result) if isinstance(result, Plan) and not dry_run else result
 
     return do
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """Return a small disk image: an empty qcow2 of version 3 (QEMU docs/interop/qcow2.txt)."""
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, 16, 10 << 20, 0, 1, 196608, 65536, 1, 0, 0, 0, 0, 0, 4, 104
+    )
+    file = tmp_path / "My Disk.qcow2"
+    file.write_bytes(header.ljust(262144, b"\0"))
+    return file
 
 
 def outcome(operation: Operation) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,6 @@ from cloudms.model import OperationState, Step
 from cloudms.verbs.image.progress import reporter
 from tests.unit.verbs.conftest import Call, events, outcome
 from tests.unit.verbs.test_lists import fake
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Path:
-    """Return a small disk image: an empty qcow2 of version 3 (QEMU docs/interop/qcow2.txt)."""
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, 16, 10 << 20, 0, 1, 196608, 65536, 1, 0, 0, 0, 0, 0, 4, 104
-    )
-    file = tmp_path / "My Disk.qcow2"
-    file.write_bytes(header.ljust(262144, b"\0"))
-    return file
 
 
 @pytest.fixture
@@ -57,7 +45,7 @@ def test_a_broken_image_is_said_and_can_be_deleted(ctx: Context, call: Call, min
     (ImageStore().root / mine / "disk.qcow2").unlink()
     assert "mine" not in [i.name for i in call("image list").items]
     assert any("cms image delete mine" in warning for warning in ctx.warnings)
-    call("image delete", mine)
+    call("image delete", [mine])
     assert not (ImageStore().root / mine).exists()
 
 
@@ -154,24 +142,24 @@ def test_pull_refuses_before_anything_is_planned(ctx: Context, call: Call, sourc
 
 
 def test_delete_from_store_and_clouds(ctx: Context, call: Call, mine: str) -> None:
-    plan = call("image delete", mine, dry_run=True)
+    plan = call("image delete", [mine], dry_run=True)
     assert plan.question == "Delete the image mine from this machine for good?"
-    call("image delete", mine)
+    call("image delete", [mine])
     assert store.find(mine) is None
     with pytest.raises(NotFound, match="mine"):
-        call("image delete", mine)
+        call("image delete", [mine])
 
 
 def test_delete_is_refused_while_vms_stand_on_it(ctx: Context, call: Call) -> None:
     call("vm boot", "micro", name="web", count=2, cloud="two")
     with pytest.raises(Conflict, match=r"web-\[1-2\] stand on the image 'micro'"):
-        call("image delete", "micro", cloud="two")
+        call("image delete", ["micro"], cloud="two")
     with pytest.raises(Conflict):
-        call("image delete", "micro")
-    plan = call("image delete", "micro", cloud="one", dry_run=True)
+        call("image delete", ["micro"])
+    plan = call("image delete", ["micro"], cloud="one", dry_run=True)
     assert plan.steps[0].params == {"copies": [{"cloud": "one", "id": "img-0001"}], "store": False}
     call("vm delete", ["web-1", "web-2"])
-    call("image delete", "micro", cloud="two")
+    call("image delete", ["micro"], cloud="two")
     assert len(fake(ctx, "two").calls("delete_image")) == 1
     assert len(fake(ctx, "one").calls("delete_image")) == 0
 
@@ -179,16 +167,16 @@ def test_delete_is_refused_while_vms_stand_on_it(ctx: Context, call: Call) -> No
 def test_a_refusing_cloud_leaves_the_store_alone(ctx: Context, call: Call, disk: Path) -> None:
     call("image add", disk, name="micro")
     fake(ctx, "one").add_fault("denied", call="delete_image")
-    assert outcome(call("image delete", "micro"))["code"] == "denied"
+    assert outcome(call("image delete", ["micro"]))["code"] == "denied"
     assert store.find("micro") is not None
-    call("image delete", "micro")
+    call("image delete", ["micro"])
     assert store.find("micro") is None
 
 
 @pytest.mark.usefixtures("plain")
 def test_a_cloud_that_keeps_no_images_is_refused(call: Call) -> None:
     with pytest.raises(Unsupported, match="no images"):
-        call("image delete", "only", cloud="plain")
+        call("image delete", ["only"], cloud="plain")
 
 
 class Heard:

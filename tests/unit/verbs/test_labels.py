@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cloudms import paths
+from cloudms.clouds.fake import FakeCloud
 from cloudms.context import Context
 from cloudms.errors import Invalid, NotFound
 from tests.unit.verbs.conftest import Call, events, outcome
@@ -27,6 +30,9 @@ def disks(call: Call) -> None:
         ("vm clone", ("web",), "label"),
         ("key create", ("work",), "label"),
         ("key label", (["cloudms"],), "set"),
+        ("image build", ("micro",), "label"),
+        ("image pull", ("debian-12",), "label"),
+        ("image label", (["micro"],), "set"),
         ("volume create", ("data",), "label"),
         ("volume label", (["data1"],), "set"),
     ],
@@ -136,3 +142,44 @@ def test_keys_are_deleted_by_label(call: Call) -> None:
     assert not list(paths.keys().glob("a*"))
     call("key delete", ["a[1-2]", "b1"], cloud="one", label={"use": "a"})
     assert [(k.name, k.cloud) for k in call("key list", cloud="one", refresh=True).items] == [("b1", ""), ("b1", "one")]
+
+
+def test_images_of_the_store_have_labels_that_stay(ctx: Context, call: Call, disk: Path) -> None:
+    call("image add", disk, name="mine", label={"use": "test"})
+    call("image add", disk, name="other")
+    assert [i.name for i in call("image list", label={"use": "test"}).items] == ["mine"]
+    done = outcome(call("image label", ["mine"], set={"tier": "1"}, remove=["none"]))
+    assert done["labels"] == {"use": "test", "tier": "1"}
+    call("image add", disk, name="mine", force=True, label={"tier": "2"})
+    shown = call("image info", "mine")
+    assert (shown["labels"], shown["store"]["labels"]) == ({"use": "test", "tier": "2"},) * 2
+    assert events(ctx)[1] == "image.add other: taken in from " + str(disk)
+    assert events(ctx)[2] == "image.label mine: labelled"
+    call("image label", label={"use": "test"}, remove=["use", "tier"])
+    assert call("image info", "mine")["labels"] == {}
+    with pytest.raises(NotFound, match="no image 'micro' on this machine"):
+        call("image label", ["micro"], set={"a": "b"})
+
+
+def test_a_cloud_of_this_machine_shows_the_labels_of_the_store(
+    ctx: Context, call: Call, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeCloud, "simulated", False)  # so that the fake ones take their images from the store
+    call("image add", disk, name="micro", label={"use": "test"})
+    found = call("image list", label={"use": "test"}, limit=5).items
+    assert [(i.name, i.cloud) for i in found] == [("micro", "one"), ("micro", "two")]
+    assert call("image list", label={"use": "test"}, limit=1).items == found[:1]
+    assert call("image info", "micro", cloud="two")["labels"] == {"use": "test"}
+
+
+def test_images_are_deleted_by_label(call: Call, disk: Path) -> None:
+    for name in ("i1", "i2", "i3"):
+        call("image add", disk, name=name, label={"use": "test" if name != "i2" else "work"})
+    plan = call("image delete", label={"use": "test"}, dry_run=True)
+    assert plan.question == "Delete the image i1 from this machine, the image i3 from this machine for good?"
+    call("image delete", ["i[1-2]"], label={"use": "test"})
+    assert [i.name for i in call("image list").items if not i.cloud] == ["i2", "i3"]
+    with pytest.raises(NotFound, match="no image has the labels use=none"):
+        call("image delete", label={"use": "none"})
+    with pytest.raises(Invalid, match="no image was named"):
+        call("image delete")

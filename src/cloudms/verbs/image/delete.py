@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -9,36 +10,59 @@ from cloudms import names as naming
 from cloudms.clouds.base import ImageStore
 from cloudms.context import Context
 from cloudms.engine import Plan, Work, action
+from cloudms.engine.browse import warn
+from cloudms.engine.labels import check_named, expanded, narrow
 from cloudms.engine.refresh import event
 from cloudms.errors import Conflict, NotFound
 from cloudms.model import Image, Noun, Step
 from cloudms.verb import LOCAL, Doc, Names, verb
-from cloudms.verbs.image.look import ImageName, matching
+from cloudms.verbs.image.look import ImageNames, list_, matching
+from cloudms.verbs.labels import Labels
 
 
 @verb("image", "delete", changes=True, doors=LOCAL, columns=("name", "state"), example="cms image delete micro --yes")
 def delete(
     ctx: Context,
-    name: ImageName,
+    names: ImageNames = [],  # noqa: B006 (never changed)
     *,
-    cloud: Annotated[str | None, Doc("delete only the copy that this cloud keeps"), Names("cloud")] = None,
+    cloud: Annotated[str | None, Doc("delete only the copies that this cloud keeps"), Names("cloud")] = None,
+    label: Labels = None,
 ) -> Plan:
-    """Delete an image from this machine's store and from the clouds it was brought to.
+    """Delete images from this machine's store and from the clouds they were brought to.
 
-    It is refused while VMs stand on it.
+    One that VMs stand on is refused.
     """
+    found = [_deletion(ctx, name, cloud) for name in _chosen(ctx, names, cloud, label)]
+    what = ", ".join(text for text, _ in found)
+    return Plan(
+        verb="image delete",
+        summary=f"delete {what}",
+        question=f"Delete {what} for good?",
+        steps=tuple(step for _, step in found),
+    )
+
+
+def _chosen(ctx: Context, words: Sequence[str], cloud: str | None, label: Mapping[str, str] | None) -> list[str]:
+    """Return the names that were given, or those of the images that have the labels. Raises: Invalid, NotFound."""
+    check_named("image", words, label)
+    wanted = expanded(words)
+    if not label:
+        return wanted
+    listing = list_(ctx, cloud=cloud, refresh=True)
+    warn(ctx, listing)
+    found = narrow("image", (i for i in listing.items if not wanted or {i.name, i.id} & set(wanted)), label)
+    return list(dict.fromkeys(image.name for image in found))
+
+
+def _deletion(ctx: Context, name: str, cloud: str | None) -> tuple[str, Step]:
+    """Return what is deleted in words, and its step. Raises: NotFound, Conflict."""
     stored = not cloud and _in_folder(name)
     found = matching(ctx, name, cloud, none_is_fine=stored, role=ImageStore)
     _check_unused(ctx, name, found)
     places = [image.cloud for image in found] + (["this machine"] if stored else [])
     params = {"copies": [{"cloud": image.cloud, "id": image.id} for image in found], "store": stored}
-    what = f"the image {name} from {' and '.join(places)}"
-    return Plan(
-        verb="image delete",
-        summary=f"delete {what}",
-        question=f"Delete {what} for good?",
-        steps=(Step(action="image.delete", cloud="", target=name, params=params),),
-    )
+    step = Step(action="image.delete", cloud="", target=name, params=params)
+    return f"the image {name} from {' and '.join(places)}", step
 
 
 def _in_folder(name: str) -> bool:

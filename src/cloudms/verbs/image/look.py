@@ -9,15 +9,18 @@ from cloudms.clouds.base import ImageStore
 from cloudms.context import Context
 from cloudms.engine import Listing
 from cloudms.engine.browse import browse, named
+from cloudms.engine.labels import has
 from cloudms.errors import CloudmsError, Conflict, NotFound
 from cloudms.model import Image
 from cloudms.verb import Doc, Names, verb
+from cloudms.verbs.labels import Labels
 from cloudms.verbs.vm.look import Cached, CloudName, Refresh
 
 if TYPE_CHECKING:
     from cloudms.images.store import StoredImage
 
 ImageName = Annotated[str, Doc("name or id of the image"), Names("image")]
+ImageNames = Annotated[list[str], Doc("names or ids of images"), Names("image")]
 COLUMNS = ("name", "cloud", "os", "arch", "size", "login", "created")
 
 
@@ -27,6 +30,7 @@ def list_(
     words: Annotated[list[str], Doc("only images in which all these words occur")] = [],  # noqa: B006 (never changed)
     *,
     cloud: CloudName = None,
+    label: Labels = None,
     limit: Annotated[int, Doc("at most so many; 0 shows all")] = 0,
     cached: Cached = False,
     refresh: Refresh = False,
@@ -42,13 +46,15 @@ def list_(
         cloud=cloud or "",
         cached=cached,
         refresh=refresh,
-        find={"text": " ".join(words), "limit": max(limit, 0)},
+        find={"text": " ".join(words), "limit": 0 if label else max(limit, 0)},
     )
     staging = _staging(ctx, cloud or "")
-    shown = {item.name for item in listing.items if item.cloud in staging}
-    own = _in_store(ctx) if staging or not (cloud or ctx.chosen_cloud) else []
+    own = in_store(ctx) if staging or not (cloud or ctx.chosen_cloud) else []
+    labels = {image.name: image.labels for image in own}
+    listed = [i.with_(labels=labels.get(i.name, i.labels)) if i.cloud in staging else i for i in listing.items]
+    shown = {item.name for item in listed if item.cloud in staging}
     fresh = [image for image in own if image.name not in shown and _has(image, words)]
-    items = (*fresh, *listing.items)
+    items = tuple(item for item in (*fresh, *listed) if has(item, label))
     return listing.with_(items=items[:limit] if limit else items)
 
 
@@ -66,7 +72,7 @@ def _staging(ctx: Context, cloud: str) -> list[str]:
     return found
 
 
-def _in_store(ctx: Context) -> list[Image]:
+def in_store(ctx: Context) -> list[Image]:
     """Return the images of this machine's store; broken ones become warnings."""
     from cloudms.images import store
 
@@ -87,6 +93,7 @@ def noun_of(image: StoredImage) -> Image:
         login=image.login,
         state="local",
         digest=image.digest,
+        labels=image.labels,
         created=image.created,
     )
 
@@ -106,6 +113,8 @@ def info(ctx: Context, name: ImageName, *, cloud: CloudName = None) -> dict[str,
     if stored is None:
         return _preferred(ctx, name, found).to_public()
     image = _preferred(ctx, name, found) if found else noun_of(stored)
+    if image.cloud and _staging(ctx, image.cloud):
+        image = image.with_(labels=stored.labels)
     return {**image.to_public(), "store": stored.to_json()}
 
 

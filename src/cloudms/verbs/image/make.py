@@ -14,6 +14,7 @@ from cloudms.model import Image, Noun, Step
 from cloudms.verb import LOCAL, Doc, File, verb
 from cloudms.verbs.image.look import COLUMNS, noun_of
 from cloudms.verbs.image.progress import reporter
+from cloudms.verbs.labels import PutLabels
 
 if TYPE_CHECKING:
     from cloudms.images.store import StoredImage
@@ -25,13 +26,14 @@ def build(
     name: Annotated[str, Doc("what to build: micro boots in seconds, debian is the full system")],
     *,
     force: Annotated[bool, Doc("build again, with the packages of today")] = False,
+    label: PutLabels = None,
 ) -> Plan:
     """Build an image on this machine from the packages of Debian, as an ordinary user and without a hypervisor."""
     from cloudms.images.build import RECIPES
 
     if name not in RECIPES:
         raise not_found("recipe", name, RECIPES, f"known: {', '.join(RECIPES)}; cms image pull fetches others")
-    return _plan("image build", f"build the image {name}", name, force=force)
+    return _plan("image build", f"build the image {name}", name, force=force, labels=naming.labels(label))
 
 
 @action("image.build")
@@ -52,6 +54,7 @@ def pull(
     checksum: Annotated[str | None, Doc("what an address must match, as sha256:SUM")] = None,
     login: Annotated[str | None, Doc("user name that SSH wants, for an address")] = None,
     force: Annotated[bool, Doc("fetch it again")] = False,
+    label: PutLabels = None,
 ) -> Plan:
     """Fetch an image into this machine's store.
 
@@ -73,7 +76,14 @@ def pull(
         from cloudms.images.index import lookup
 
         lookup(source, platform.machine())
-    params = {"source": source, "name": name or "", "checksum": checksum or "", "login": login or "", "force": force}
+    params = {
+        "source": source,
+        "name": name or "",
+        "checksum": checksum or "",
+        "login": login or "",
+        "force": force,
+        "labels": naming.labels(label),
+    }
     return _plan("image pull", f"fetch the image {source}", name or source, **params)
 
 
@@ -103,6 +113,7 @@ def add(
     login: Annotated[str, Doc("user name that SSH wants")] = "",
     os: Annotated[str, Doc("system it holds, such as 'debian 12'")] = "",
     force: Annotated[bool, Doc("take the place of an image of that name")] = False,
+    label: PutLabels = None,
 ) -> Plan:
     """Take a disk image file into this machine's store; the file itself is left alone."""
     from cloudms.images import formats, store
@@ -113,7 +124,7 @@ def add(
     chosen = name or _stem(path)
     if not force and store.find(chosen):
         raise Exists(f"there is an image '{chosen}' already", hint="--name gives another name, --force replaces it")
-    params = {"file": str(path), "login": login, "os": os, "force": force}
+    params = {"file": str(path), "login": login, "os": os, "force": force, "labels": naming.labels(label)}
     return _plan("image add", f"take in {path.name} as {chosen}", chosen, **params)
 
 
@@ -148,7 +159,12 @@ def _plan(verb_: str, summary: str, target: str, **params: Any) -> Plan:
 
 
 def _kept(work: Work, stored: StoredImage, text: str) -> Image:
-    """Write down what happened and return the image."""
+    """Put the labels on an image, write down what happened, and return it."""
+    labels = work.step.params.get("labels")
+    if labels:
+        from cloudms.images.store import ImageStore
+
+        stored = ImageStore(clock=work.ctx.clock).label(stored.name, lambda old: {**old, **labels})
     image = noun_of(stored)
     work.ctx.catalog.put("event", {}, events=[event(work.ctx, work.step.action, image, text, work.operation)])
     return image
