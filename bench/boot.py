@@ -2,8 +2,8 @@
 
     python -m bench.boot [--runs 5]
 
-Each contender makes a fresh overlay disk, starts the machine, and is done when an authenticated SSH command has
-returned. `cms` is timed as a whole process, Python's start-up and its records included; the others are timed in this
+Each contender makes a fresh overlay disk, starts the machine, and is done when an authenticated SSH command says
+that the first boot has finished. `cms` is timed as a whole process, Python's start-up and its records included; the others are timed in this
 process, which has libvirt imported. Run it on an idle machine and quote the ratios.
 """
 
@@ -24,6 +24,7 @@ from statistics import median
 
 from cloudms import ssh
 from cloudms.clouds.libvirt import host
+from cloudms.engine.ready import FIRST_BOOT
 from cloudms.model import Vm
 
 CMS = [sys.executable, "-m", "cloudms"]
@@ -82,10 +83,10 @@ class Reference:
 
 
 def until_login(vm: Vm) -> None:
-    """Wait as `cms` waits: for the banner, then for a command to return."""
+    """Wait as `cms` waits: for the banner, then for the command that ends when the first boot has."""
     while not ssh.answers(vm.ssh_host, vm.ssh_port):
         time.sleep(0.05)
-    while ssh.run(vm, ["true"]).exit != 0:
+    while ssh.run(vm, [FIRST_BOOT]).exit != 0:
         time.sleep(0.1)
 
 
