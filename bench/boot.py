@@ -2,9 +2,9 @@
 
     python -m bench.boot [--runs 5]
 
-Each contender makes a fresh overlay disk, starts the machine, and is done when an authenticated SSH command says
-that the first boot has finished. `cms` is timed as a whole process, Python's start-up and its records included; the others are timed in this
-process, which has libvirt imported. Run it on an idle machine and quote the ratios.
+Each contender makes a fresh overlay disk, starts the machine, and is done when an authenticated SSH command says that
+the first boot has finished. `cms` is timed as a whole process, Python's start-up and its records included; the others
+are timed in this process, which has libvirt imported. Run it on an idle machine and quote the ratios.
 """
 
 from __future__ import annotations
