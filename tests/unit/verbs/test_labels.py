@@ -30,6 +30,8 @@ def disks(call: Call) -> None:
         ("vm clone", ("web",), "label"),
         ("key create", ("work",), "label"),
         ("key label", (["cloudms"],), "set"),
+        ("vm snapshot create", ("web", "s2"), "label"),
+        ("vm snapshot label", ("web", ["s1"]), "set"),
         ("image build", ("micro",), "label"),
         ("image pull", ("debian-12",), "label"),
         ("image label", (["micro"],), "set"),
@@ -42,6 +44,7 @@ def test_a_label_that_cannot_be_is_refused_before_anything_is_planned(
     ctx: Context, call: Call, words: str, args: tuple[object, ...], option: str
 ) -> None:
     call("vm boot", name="web")
+    call("vm snapshot create", "web", "s1")
     before = len(ctx.catalog.find("operation"))
     with pytest.raises(Invalid, match="key of a label"):
         call(words, *args, **{option: {"no good": "x"}})
@@ -183,3 +186,46 @@ def test_images_are_deleted_by_label(call: Call, disk: Path) -> None:
         call("image delete", label={"use": "none"})
     with pytest.raises(Invalid, match="no image was named"):
         call("image delete")
+
+
+def test_snapshots_keep_their_labels_in_the_catalog(ctx: Context, call: Call) -> None:
+    call("vm boot", name="web", count=2)
+    made = outcome(call("vm snapshot create", "web-1", label={"use": "test"}))
+    call("vm snapshot create", "web-1", label={"use": "work"})
+    call("vm snapshot create", "web-2", label={"use": "test"})
+    assert (made["name"], made["labels"]) == ("snap-1", {"use": "test"})
+    for refresh in (False, True):
+        found = call("vm snapshot list", label={"use": "test"}, refresh=refresh, cached=not refresh).items
+        assert sorted((s.name, s.vm) for s in found) == [("snap-1", "web-1"), ("snap-1", "web-2")]
+    assert [s.vm for s in call("vm snapshot list", "web-2", label={"use": "test"}).items] == ["web-2"]
+    assert outcome(call("vm snapshot label", "web-1", ["snap-2"], set={"a": "b"}))["labels"] == {
+        "use": "work",
+        "a": "b",
+    }
+    call("vm snapshot label", "web-1", label={"a": "b"}, remove=["a", "use"])
+    assert [dict(s.labels) for s in call("vm snapshot list", "web-1", refresh=True).items] == [{"use": "test"}, {}]
+    assert events(ctx)[-1] == "vm.snapshot.label web-1: snap-2 labelled"
+
+
+def test_a_snapshot_that_no_list_has_shown_can_be_labelled(ctx: Context, call: Call) -> None:
+    call("vm boot", name="web")
+    fake(ctx, "one").create_snapshot(call("vm info", "web"), "made elsewhere")
+    call("vm snapshot label", "web", ["made elsewhere"], set={"a": "b"})
+    assert [(s.name, s.labels) for s in call("vm snapshot list").items] == [("made elsewhere", {"a": "b"})]
+
+
+def test_snapshots_are_deleted_by_name_list_or_label(call: Call) -> None:
+    call("vm boot", name="web")
+    for number in range(1, 5):
+        call("vm snapshot create", "web", label={"even": str(number % 2 == 0)})
+    plan = call("vm snapshot delete", "web", label={"even": "True"}, dry_run=True)
+    assert (plan.question, len(plan.steps)) == ("Forget snap-[2,4] of web?", 2)
+    call("vm snapshot delete", "web", label={"even": "True"})
+    call("vm snapshot delete", "web", ["snap-[3,1]"])
+    assert call("vm snapshot list").items == ()
+    with pytest.raises(NotFound):
+        call("vm snapshot delete", "web", ["snap-1"])
+    with pytest.raises(NotFound, match="no vm snapshot has the labels a=b"):
+        call("vm snapshot delete", "web", label={"a": "b"})
+    with pytest.raises(Invalid, match="no vm snapshot was named"):
+        call("vm snapshot delete", "web")
