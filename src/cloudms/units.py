@@ -7,6 +7,8 @@ import re
 from cloudms.errors import Invalid
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = 100 * 366 * 86400.0
+"""Seconds that a duration may have, so that its end is a date that can be printed."""
 
 
 def duration(text: object) -> float:
@@ -17,7 +19,10 @@ def duration(text: object) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", plain)
     if not parts or "".join(number + unit for number, unit in parts) != plain.replace(" ", ""):
         raise Invalid(f"'{text}' is not a duration", hint="for instance 90s, 15m, 8h, 2d or never")
-    return sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
+    seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise Invalid(f"'{text}' is longer than a century", hint="never is a duration, too")
+    return seconds
 
 
 def size(count: float) -> str:
