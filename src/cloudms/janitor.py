@@ -3,7 +3,10 @@
 - An *unfinished* operation is one whose process is gone: a boot is adopted if its cloud made the VM and undone if not,
   a delete is finished, everything else takes the state that its cloud tells.
 - An *orphan* is a thing on a cloud made with this catalog that no VM of the catalog owns.
-- A VM is *expired* when its lease has ended. Only VMs that cloudms made are ever deleted, and never protected ones.
+- A VM is *expired* when its lease has ended.
+
+Only VMs that were made with this catalog are ever settled: a living process of another one may be at work on its own.
+Of these, only VMs that cloudms made are ever deleted, and never protected ones; that is looked at again before acting.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from cloudms.context import Context
 from cloudms.engine.operation import observed
 from cloudms.engine.process import alive
 from cloudms.engine.refresh import event, forget, list_vms, merged
-from cloudms.engine.reserve import catalog_id, release
+from cloudms.engine.reserve import abandoned, catalog_id, release
+from cloudms.engine.vms import check_still
 from cloudms.errors import CloudmsError, NotFound
 from cloudms.model import Noun, Operation, OperationState, Origin, Vm, VmState
 
@@ -44,11 +48,21 @@ def findings(ctx: Context, clouds: Iterable[str]) -> list[Finding]:
     for name, error in listing.failed.items():
         ctx.warn(f"cloud '{name}' did not answer and is not swept: {error['message']}")
     reached = [name for name in names if name not in listing.failed]
-    vms = [item for item in listing.items if isinstance(item, Vm) and item.cloud in reached]
+    vms = [vm for vm in listing.items if isinstance(vm, Vm) and vm.cloud in reached and _mine(ctx, vm)]
     found = [*_unfinished_vms(ctx, vms), *_expired(ctx, vms), *_operations(ctx), *_reservations(ctx)]
     for name in reached:
         found += _orphans(ctx, name)
     return found
+
+
+def _mine(ctx: Context, vm: Vm) -> bool:
+    """Whether a VM was made, or taken into care, with this catalog."""
+    return vm.token.startswith(catalog_id(ctx))
+
+
+def _expendable(vm: Vm) -> bool:
+    """Whether a sweep may delete a VM at all."""
+    return vm.origin is Origin.OWN and not vm.protected
 
 
 def _busy(ctx: Context, vm: Vm) -> bool:
@@ -68,7 +82,7 @@ def _unfinished_vms(ctx: Context, vms: Iterable[Vm]) -> Iterable[Finding]:
             )
         elif _half_made(ctx, vm):
             yield _finding(UNFINISHED, vm, "its creation was interrupted before it could start", "delete it")
-        elif vm.state is VmState.TERMINATING or _deletes(ctx, vm):
+        elif _expendable(vm) and (vm.state is VmState.TERMINATING or _deletes(ctx, vm)):
             yield _finding(UNFINISHED, vm, "its deletion was interrupted", "delete it")
         elif vm.state.transient and ctx.clock.now() - (vm.since or 0) > (vm.state.deadline or 0):
             yield _finding(OVERDUE, vm, f"{vm.state} for too long", "ask its cloud again")
@@ -79,12 +93,12 @@ def _unfinished_vms(ctx: Context, vms: Iterable[Vm]) -> Iterable[Finding]:
 
 
 def _worked_on(ctx: Context) -> set[str]:
-    """Return the targets of operations whose process lives."""
+    """Return the targets of operations whose process lives, sweeps aside."""
     running = (Operation.from_document(row.document) for row in ctx.catalog.find("operation"))
     return {
         step.target
         for operation in running
-        if operation.state is OperationState.RUNNING and alive(operation.process)
+        if operation.verb != "sweep" and operation.state is OperationState.RUNNING and alive(operation.process)
         for step in operation.steps
     }
 
@@ -100,7 +114,7 @@ def _deletes(ctx: Context, vm: Vm) -> bool:
 
 def _half_made(ctx: Context, vm: Vm) -> bool:
     try:
-        return vm.origin is Origin.OWN and vm.key.startswith(catalog_id(ctx)) and ctx.cloud(vm.cloud).half_made(vm)
+        return _expendable(vm) and ctx.cloud(vm.cloud).half_made(vm)
     except CloudmsError:
         return False
 
@@ -120,7 +134,7 @@ def _interrupted(ctx: Context) -> list[Operation]:
 def _expired(ctx: Context, vms: Iterable[Vm]) -> Iterable[Finding]:
     now = ctx.clock.now()
     for vm in vms:
-        if vm.expires and vm.expires < now and vm.origin is Origin.OWN and not vm.protected and vm.id:
+        if vm.expires and vm.expires < now and _expendable(vm) and vm.id:
             yield _finding(EXPIRED, vm, "its lease has ended", "delete it")
 
 
@@ -135,7 +149,7 @@ def _operations(ctx: Context) -> Iterable[Finding]:
 def _reservations(ctx: Context) -> Iterable[Finding]:
     for row in ctx.catalog.find("name"):
         document = row.document
-        if not alive(document["process"]) and ctx.catalog.get("vm", document["token"]) is None:
+        if abandoned(ctx, document):
             yield Finding(
                 what=RESERVED, name=row.key, cloud=document.get("cloud", ""), key=document["token"],
                 reason="the name is reserved by a process that is gone", deed="give it back",
@@ -166,7 +180,9 @@ def settle(ctx: Context, what: str, name: str, cloud: str, key: str, identity: s
     if what == ORPHAN:
         return _clean(ctx, cloud, identity)
     if what == RESERVED:
-        release(ctx, name, key)
+        reserved = ctx.catalog.get("name", name)
+        if reserved and abandoned(ctx, reserved.document):
+            release(ctx, name, key)
         return "given back"
     if what == UNFINISHED and not cloud:
         return close(ctx, name)
@@ -177,11 +193,14 @@ def settle(ctx: Context, what: str, name: str, cloud: str, key: str, identity: s
 
 
 def _settle_vm(ctx: Context, what: str, vm: Vm) -> str:
+    if vm.name in _worked_on(ctx) or (what == EXPIRED and not any(_expired(ctx, [vm]))):
+        return "left alone: it is being worked on, or no longer as it was found"
     cloud = ctx.cloud(vm.cloud)
     if what == DETACHED:
         ctx.catalog.put("vm", {vm.key: merged(vm, cloud.mend(vm), ctx.clock.now()).to_document()})
         return "brought back"
     if what == EXPIRED or (what == UNFINISHED and _ends(ctx, vm)):
+        check_still(cloud, vm, "swept")
         cloud.delete_vm(vm)
         forget(ctx, vm, f"swept: {what}")
         return "deleted"
@@ -200,7 +219,7 @@ def _settle_vm(ctx: Context, what: str, vm: Vm) -> str:
 
 def _ends(ctx: Context, vm: Vm) -> bool:
     """Whether settling an unfinished VM means deleting it."""
-    return vm.state is VmState.TERMINATING or _deletes(ctx, vm) or _half_made(ctx, vm)
+    return _expendable(vm) and (vm.state is VmState.TERMINATING or _deletes(ctx, vm) or _half_made(ctx, vm))
 
 
 def _clean(ctx: Context, cloud: str, identity: str) -> str:

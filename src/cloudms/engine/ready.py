@@ -6,7 +6,7 @@ from cloudms import ssh
 from cloudms.clouds.base import Cloud, Console
 from cloudms.engine.plan import Work
 from cloudms.engine.refresh import merged
-from cloudms.engine.vms import check_cancel
+from cloudms.engine.vms import check_cancel, current
 from cloudms.errors import CloudmsError, Denied, Invalid, Timeout
 from cloudms.model import Vm, VmState
 
@@ -34,7 +34,7 @@ def wait_ready(work: Work, cloud: Cloud, vm: Vm, timeout: float | None) -> Vm:
         waiting.banner()
         waiting.pin()
         waiting.login()
-    return waiting.vm
+    return current(work.ctx, waiting.vm)
 
 
 class _Waiting:

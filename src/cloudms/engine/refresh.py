@@ -177,6 +177,7 @@ def merged(stored: Vm | None, seen: Vm, now: float) -> Vm:
         public_ips=seen.public_ips,
         private_ips=seen.private_ips,
         origin=seen.origin,
+        protected=stored.protected or seen.protected,
         labels={**stored.labels, **seen.labels},
         raw=seen.raw,
         fetched=now,

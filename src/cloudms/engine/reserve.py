@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cloudms import names
 from cloudms.context import Context
@@ -98,12 +98,15 @@ def _take(ctx: Context, name: str, token: str, cloud: str, kind: str) -> bool:
             continue
         if stored.document["token"] == token:
             return True
-        if not _abandoned(ctx, stored.document, kind):
+        if not abandoned(ctx, stored.document, kind):
             return False
         ctx.catalog.replace(_names(kind), name, document, version=stored.version)
     return True
 
 
-def _abandoned(ctx: Context, document: dict[str, object], kind: str) -> bool:
-    """Whether a reservation belongs to nothing and its process is gone: it was killed between its two writes."""
-    return not alive(str(document["process"])) and ctx.catalog.get(kind, str(document["token"])) is None
+def abandoned(ctx: Context, document: Mapping[str, object], kind: str = "vm") -> bool:
+    """Whether nothing has a reserved name and its process is gone: it was killed while booting or renaming."""
+    if alive(str(document["process"])):
+        return False
+    holder = ctx.catalog.get(kind, str(document["token"]))
+    return holder is None or holder.document["name"] != document["name"]

@@ -17,6 +17,8 @@ _ASK_AGAIN = 5.0
 _GRACE = 60.0
 """Seconds a graceful stop may take before the machine is switched off."""
 _OFF = (VmState.STOPPED, VmState.DEALLOCATED, VmState.SAVED)
+_PERSONAL = ("labels", "group", "protected", "keep_stopped")
+"""Fields that a person may change while another change of the VM waits."""
 _LOOK = 0.25
 """Seconds between two looks at a VM that changes."""
 
@@ -43,12 +45,31 @@ def check_unprotected(vms: Sequence[Vm], deed: str) -> None:
             )
 
 
+def check_still(cloud: Cloud, vm: Vm, deed: str) -> None:
+    """Refuse, right before the call, what somebody has protected since it was asked for. Raises: Conflict.
+
+    The cloud is asked, too: the mark may have been set with another catalog.
+    """
+    check_unprotected([vm], deed)
+    try:
+        seen = cloud.get_vm(vm)
+    except NotFound:
+        return
+    check_unprotected([vm.with_(protected=seen.protected)], deed)
+
+
 def load(work: Work) -> tuple[Cloud, Vm]:
     """Return the cloud and the VM of a step. Raises: NotFound."""
     stored = work.ctx.catalog.get("vm", work.step.params["key"])
     if stored is None:
         raise NotFound(f"{work.step.target} is gone", hint="cms vm list")
     return work.ctx.cloud(work.step.cloud), Vm.from_document(stored.document)
+
+
+def current(ctx: Context, vm: Vm) -> Vm:
+    """Return a VM that was waited for with what a person has changed of it meanwhile."""
+    stored = ctx.catalog.get("vm", vm.key)
+    return vm.with_(**{name: stored.document[name] for name in _PERSONAL}) if stored else vm
 
 
 def save(ctx: Context, vm: Vm, action: str, text: str, operation: str = "") -> Vm:
@@ -95,7 +116,7 @@ def change(
     except CloudmsError as error:
         _restore(work, cloud, before, error)
         raise
-    done = after.with_(**(keep or {}))
+    done = current(work.ctx, after).with_(**(keep or {}))
     return save(work.ctx, done, work.step.action, f"{done.state}{_because(done)}", work.operation)
 
 
@@ -108,7 +129,7 @@ def _restore(work: Work, cloud: Cloud, before: Vm, error: CloudmsError) -> None:
         now = merged(before, cloud.get_vm(before), work.ctx.clock.now())
     except CloudmsError:
         now = before
-    save(work.ctx, now, work.step.action, f"failed: {error.message}", work.operation)
+    save(work.ctx, current(work.ctx, now), work.step.action, f"failed: {error.message}", work.operation)
 
 
 def wait_state(
@@ -132,7 +153,7 @@ def wait_state(
         check_cancel(work)
         ctx.pause(pause)
         vm = merged(vm, cloud.get_vm(vm), ctx.clock.now())
-    return vm
+    return current(ctx, vm)
 
 
 def check_cancel(work: Work) -> None:
@@ -169,12 +190,14 @@ def stop_gracefully(work: Work, *, force: bool, timeout: float | None) -> Vm:
 
 
 def delete(work: Work) -> Vm:
-    """Delete a VM and forget it when its cloud says it is gone."""
+    """Delete a VM and forget it when its cloud says it is gone. Raises: Conflict (protected meanwhile)."""
     stored = work.ctx.catalog.get("vm", work.step.params["key"])
     if stored is None:
         return Vm(name=work.step.target, cloud=work.step.cloud, state=VmState.TERMINATED)
-    vm = intend(work, Vm.from_document(stored.document), VmState.TERMINATING)
+    vm = Vm.from_document(stored.document)
     cloud = work.ctx.cloud(vm.cloud)
+    check_still(cloud, vm, "deleted")
+    vm = intend(work, vm, VmState.TERMINATING)
     cloud.delete_vm(vm)
     wait_gone(work, cloud, vm)
     forget(work.ctx, vm, "deleted", work.operation)

@@ -20,7 +20,7 @@ from cloudms.errors import CloudmsError, Conflict, Exists, Invalid
 from cloudms.model import Origin, Step, Vm, VmSpec, VmState
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels, PutLabels
-from cloudms.verbs.vm.boot import undo, withdraw
+from cloudms.verbs.vm.boot import check_wanted, undo, withdraw
 from cloudms.verbs.vm.look import CloudName, OneVm, VmNames
 
 _COLUMNS = ("name", "cloud", "state", "reason", "image", "flavor")
@@ -54,8 +54,10 @@ def _rename(work: Work) -> Vm:
     try:
         done = change.change(work, None, lambda cloud, vm: cloud.rename_vm(vm, new_name), keep={"name": new_name})
     except CloudmsError:
+        stored = ctx.catalog.get("vm", vm_.key)
+        kept = stored.document["name"] if stored else old_name
         if own:
-            release(ctx, new_name, vm_.token)
+            release(ctx, old_name if kept == new_name else new_name, vm_.token)
         raise
     release(ctx, old_name, vm_.token)
     return done
@@ -150,6 +152,7 @@ def rebuild(
 @action("vm.rebuild")
 def _rebuild(work: Work) -> Vm:
     def call(cloud: Any, vm: Vm) -> Vm:
+        change.check_still(cloud, vm, "rebuilt")
         ssh.unpin(vm)
         return cloud.rebuild_vm(vm, work.step.params["image"])  # type: ignore[no-any-return]
 
@@ -222,6 +225,7 @@ def _clone(work: Work) -> Vm:
     except CloudmsError as error:
         undo(work, cloud, vm_, error)
         raise
+    check_wanted(work, cloud, merged(vm_, made, ctx.clock.now()))
     vm_ = change.save(ctx, merged(vm_, made, ctx.clock.now()), "vm.clone", "created", work.operation)
     if params["wait"] == "ready":
         vm_ = wait_ready(work, cloud, vm_, params["timeout"])

@@ -16,7 +16,7 @@ from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
 from cloudms.engine.reserve import default_name, free_names, new_token, next_names, release, reserve
 from cloudms.engine.vms import save, wait_state
-from cloudms.errors import CloudmsError, Exists, Invalid, MissingExtra, Timeout
+from cloudms.errors import CloudmsError, Conflict, Exists, Invalid, MissingExtra, Timeout
 from cloudms.model import Step, Vm, VmSpec, VmState
 from cloudms.units import duration
 from cloudms.verb import Doc, File, Names, Short, verb
@@ -203,6 +203,7 @@ def _boot(work: Work) -> Vm:
     except CloudmsError as error:
         undo(work, cloud, vm, error)
         raise
+    check_wanted(work, cloud, vm)
     vm = save(ctx, vm, "vm.boot", f"created, {vm.state}", work.operation)
     return _wait(work, cloud, vm)
 
@@ -261,6 +262,14 @@ def _provide_image(work: Work, cloud: Cloud, image: str) -> None:
 
     if image in build.RECIPES:
         build.build(image, progress=lambda _done, _total, text: work.report(text))
+
+
+def check_wanted(work: Work, cloud: Cloud, vm: Vm) -> None:
+    """Delete a VM that has just been made when its record was deleted while it was in the making. Raises: Conflict."""
+    if work.ctx.catalog.get("vm", vm.key) is not None:
+        return
+    cloud.delete_vm(vm)
+    raise Conflict(f"{vm.name} was deleted while it was in the making", hint="boot it again if it is wanted")
 
 
 def undo(work: Work, cloud: Cloud, vm: Vm, error: CloudmsError) -> None:

@@ -36,7 +36,8 @@ def delete(
 
     Protected VMs and VMs that others made are refused. The record goes when the cloud says that the VM is gone.
     """
-    wanted = [name for name in names if not missing_ok or _exists(ctx, name, cloud or "")]
+    expanded = [name for word in names for name in naming.expand(word)]
+    wanted = [name for name in expanded if not missing_ok or _exists(ctx, name, cloud or "")]
     try:
         chosen = wanted or not names  # of names that are all gone no label may choose others
         found = vms(ctx, wanted, cloud=cloud or "", labels=label, what="name the VMs to delete") if chosen else []
