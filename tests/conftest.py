@@ -32,12 +32,12 @@ OUTSIDE = (
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_session: dict[str, str]) -> Path:
     """Give the test an empty home, so that it reads and writes nothing of the person's."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     for name in list(os.environ):
-        if name.startswith(OUTSIDE) and name != "CMS_TEST_IMAGES":
+        if name.startswith(OUTSIDE) and name not in ("CMS_TEST_IMAGES", *own_session):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CLOUDMESH_CONFIG_DIR", str(home / ".cloudmesh"))
@@ -65,11 +65,24 @@ def only_loopback(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
-@pytest.fixture(scope="session")
-def session_folder() -> Iterator[Path]:
-    """Return a folder for a libvirt session of the tests' own: short, since socket paths end at 108 bytes."""
+@pytest.fixture(scope="session", autouse=True)
+def own_session(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Point an ordinary user's live tests, and their fixtures of any scope, to a libvirt session of their own.
+
+    Its folder is short, since socket paths end at 108 bytes.
+    """
+    if os.geteuid() == 0 or not any(item.get_closest_marker("live") for item in request.session.items):
+        yield {}
+        return
     folder = Path(tempfile.mkdtemp(prefix="cms", dir="/tmp"))
-    yield folder
+    variables = {}
+    for part, name in zip("rcad", ("RUNTIME_DIR", "CONFIG_HOME", "CACHE_HOME", "DATA_HOME"), strict=True):
+        (folder / part).mkdir(mode=0o700)
+        variables[f"XDG_{name}"] = str(folder / part)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield variables
     for file in folder.rglob("*.pid"):
         if file.stem in ("libvirtd", "virtlogd", "virtqemud"):
             stop(file)
@@ -82,15 +95,3 @@ def stop(pid_file: Path) -> None:
         os.kill(int(pid_file.read_text()), signal.SIGTERM)
     except (OSError, ValueError):
         return
-
-
-@pytest.fixture(autouse=True)
-def own_session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point an ordinary user's live tests to a libvirt session of their own."""
-    if request.node.get_closest_marker("live") is None or os.geteuid() == 0:
-        return
-    folder: Path = request.getfixturevalue("session_folder")
-    for name in ("RUNTIME_DIR", "CONFIG_HOME", "CACHE_HOME", "DATA_HOME"):
-        part = folder / name[0].lower()
-        part.mkdir(mode=0o700, exist_ok=True)
-        monkeypatch.setenv(f"XDG_{name}", str(part))

@@ -295,6 +295,9 @@ def main(argv: list[str]) -> int:
     """Run what `argv` names and return the exit code."""
     options, extra = parse(argv)
     adopt_orphans()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job ignores it, and so do its children
     if options.part[:1] != ["campaign"]:
         return run_parts(options.part or list(PARTS), extra)
     if len(options.part) > 1:
