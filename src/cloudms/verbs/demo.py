@@ -84,10 +84,10 @@ def _steps(show: _Show, *, keep: bool) -> Iterator[str]:
         "vm", "boot", "micro", "--name", show.base, "--count", "2", "--label", f"demo={show.label}", *on,
     )  # fmt: skip
     yield from show("what there is", "vm", "list", both, *on)
-    for name in show.names:
-        yield from show("work on it", "ssh", name, "--", _WORK)
-    yield from show("freeze one", "vm", "suspend", first)
-    yield from show("its state", "vm", "status", both, *on)
+    yield from show("work on the first, with your own ssh", "ssh", first, "--", _WORK)
+    yield from show("and on the second", "ssh", second, "--", _WORK)
+    yield from show("freeze the first, with its memory", "vm", "suspend", first)
+    yield from show("one is frozen, one runs", "vm", "status", both, *on)
     yield from show("let it go on", "vm", "resume", first)
     yield from show("it continues where it was", "ssh", first, "--", "uptime")
     if keep:
