@@ -123,7 +123,7 @@ def test_the_licence_is_in_the_wheel_and_named(cms: Installed) -> None:
     about = metadata(cms)
     assert (about["License-Expression"], about.get_all("License-File")) == ("Apache-2.0", ["LICENSE"])
     with ZipFile(cms.wheel) as wheel:
-        (name,) = (name for name in wheel.namelist() if name.endswith("/licenses/LICENSE"))
+        (name,) = (name for name in wheel.namelist() if name.endswith("licenses/LICENSE"))
         assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
 
 
