@@ -94,7 +94,11 @@ def _domains() -> dict[str, str]:
 
 
 def _forwarded(name: str, address: str) -> bool:
-    return f"{address} " in _virsh("qemu-monitor-command", name, "--hmp", "info usernet")
+    """Whether QEMU forwards the address; a guest that has just ended its shutdown needs none."""
+    try:
+        return f"{address} " in _virsh("qemu-monitor-command", name, "--hmp", "info usernet")
+    except subprocess.CalledProcessError:
+        return _virsh("domstate", name).strip() != "running"
 
 
 def _files(known: dict[str, object]) -> list[str]:
