@@ -127,15 +127,28 @@ def test_a_changing_command_has_a_dry_run(entry: VerbEntry) -> None:
     assert ("--dry-run" in options_of(entry)) == entry.changes
 
 
+MADE = ("vm", "vm snapshot", "image", "key", "volume")
+"""What a person makes, and so may label."""
+
+
 @pytest.mark.parametrize("entry", VERBS, ids=lambda entry: " ".join(entry.path))
-def test_a_command_that_takes_vms_takes_a_selector(entry: VerbEntry) -> None:
-    """Several VMs can be named by a label in place of names, unless the command is about the label or the names."""
+def test_a_command_that_takes_several_names_takes_a_selector(entry: VerbEntry) -> None:
+    """Several things that a person made can be chosen by a label in place of names."""
     known = {parameter.name: parameter for parameter in parameters(entry.load())}
-    names = known.get("names")
-    if names is None or names.names != "vm" or not entry.changes or entry.path in (("vm", "adopt"), ("vm", "label")):
-        return
-    assert not names.required
-    assert "label" in known
+    several = [p for p in known.values() if p.argument and p.many and (p.names in MADE or p.name == "snapshots")]
+    if several and entry.changes:
+        assert not several[0].required
+        assert known["label"].type == "dict"
+
+
+@pytest.mark.parametrize("noun", MADE)
+def test_what_a_person_makes_is_labelled_listed_by_label_and_labelled_anew(noun: str) -> None:
+    words = tuple(noun.split())
+    found = {e.path[-1]: {p.name for p in parameters(e.load())} for e in VERBS if e.path[:-1] == words}
+    makers = {"boot", "clone", "create", "add", "build", "pull"} & found.keys()
+    assert makers
+    assert {verb for verb in (*makers, "list", "label", "delete") if "label" not in found[verb]} == set()
+    assert {"set", "remove"} <= found["label"]
 
 
 def test_columns_are_fields() -> None:

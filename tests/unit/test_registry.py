@@ -124,7 +124,7 @@ def test_the_commands_of_a_package_stand_in_its_order(noun: str) -> None:
 
 def test_a_command_that_no_order_names_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudms.verbs.image.ORDER", ("delete", "build"))
-    assert words_of("image") == ["delete", "build", "list", "info", "pull", "add"]
+    assert words_of("image") == ["delete", "build", "label", "list", "info", "pull", "add"]
 
 
 def test_the_index_is_kept_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
