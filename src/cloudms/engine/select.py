@@ -30,13 +30,19 @@ def vms(
         raise Invalid(f"no VM was named: {what}, or choose with --label", hint="cms vm list shows them")
     expanded = [name for word in wanted for name in names.expand(word)]
     known = _all(ctx, cloud, fresh=False)
-    if _missing(known, expanded) or (labels and not expanded):
+    if not _told_apart(known, expanded) or (labels and not expanded):
         known = _all(ctx, cloud, fresh=True)
     missing = _missing(known, expanded)
     if missing:
         raise _unknown(missing, known)
     found = {vm.key: vm for name in expanded for vm in [_one(known, name)]}
     return narrow("VM", found.values() if expanded else known, labels)
+
+
+def _told_apart(known: Sequence[Vm], wanted: Sequence[str]) -> bool:
+    """Whether every name is known in full: what begins an id may be the name of a VM that was not seen yet."""
+    full = {word for vm in known for word in (vm.name, vm.id, vm.token)}
+    return full.issuperset(wanted)
 
 
 def vm(ctx: Context, wanted: str, *, cloud: str = "") -> Vm:

@@ -33,7 +33,7 @@ def list_(
         find={"text": " ".join(words)},
     )
     flavors = sorted((item for item in listing.items if isinstance(item, Flavor)), key=_size)
-    return listing.with_(items=tuple(flavors[:limit] if limit else flavors))
+    return listing.with_(items=tuple(flavors[:limit] if limit > 0 else flavors))
 
 
 def _size(flavor: Flavor) -> tuple[str, int, int, int, str]:

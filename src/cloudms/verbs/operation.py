@@ -27,7 +27,7 @@ def list_(
     rows = ctx.catalog.find("operation", text=" ".join(words), newest=True, limit=0 if wanted else max(limit, 0))
     found = [engine.observed(Operation.from_document(row.document)) for row in rows]
     items = [operation for operation in found if wanted in (None, operation.state)]
-    return Listing(items=tuple(items[:limit] if limit else items))
+    return Listing(items=tuple(items[:limit] if limit > 0 else items))
 
 
 def _state(word: str) -> OperationState:

@@ -17,7 +17,7 @@ from cloudms.engine.plan import Work
 from cloudms.engine.vms import change as changed
 from cloudms.engine.vms import delete as deleted
 from cloudms.errors import Conflict, Exists
-from cloudms.model import OperationState, Origin, Step, Vm, VmState
+from cloudms.model import OperationState, Origin, Step, Vm, VmSpec, VmState
 from tests.unit.engine.conftest import Call, failures
 
 
@@ -172,3 +172,19 @@ def test_missing_ok_deletes_what_there_is_of_a_host_list_and_nothing_that_only_a
     assert names(call("vm list")) == ["web-1", "web-2"]
     assert call("vm delete", ["web-[2-4]"], missing_ok=True).state is OperationState.DONE
     assert names(call("vm list")) == ["web-1"]
+
+
+def test_the_beginning_of_an_id_is_no_match_before_every_name_was_asked_for(
+    ctx: Context, other: Context, call: Call
+) -> None:
+    call("vm boot", name="web")
+    beginning = row(ctx, "web").id[:5]
+    elsewhere = Vm(name=beginning, cloud="first", token=f"{janitor.catalog_id(other)}{'1' * 24}")
+    fake(ctx).create_vm(VmSpec(name=elsewhere.name, token=elsewhere.token, image="micro", flavor="small"))
+    assert call("vm info", beginning, cached=True).name == beginning
+
+
+def test_a_negative_limit_shows_all(call: Call) -> None:
+    call("vm boot", name="web", count=2)
+    for words in ("vm list", "flavor list", "image list", "operation list", "event list"):
+        assert names(call(words, limit=-1)) == names(call(words, limit=0)) != []

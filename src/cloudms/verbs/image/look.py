@@ -55,7 +55,7 @@ def list_(
     shown = {item.name for item in listed if item.cloud in staging}
     fresh = [image for image in own if image.name not in shown and _has(image, words)]
     items = tuple(item for item in (*fresh, *listed) if has(item, label))
-    return listing.with_(items=items[:limit] if limit else items)
+    return listing.with_(items=items[:limit] if limit > 0 else items)
 
 
 def _images_of(opened: Any) -> list[Image]:

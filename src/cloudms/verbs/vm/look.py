@@ -42,7 +42,7 @@ def list_(
 ) -> Listing:
     """List the VMs of all clouds, those that others made included."""
     fresh = wants_fresh(ctx, cached=cached, refresh=refresh)
-    narrow = {"labels": label, "limit": 0 if names or group or state else limit}
+    narrow = {"labels": label, "limit": 0 if names or group or state else max(limit, 0)}
     listing = list_vms(ctx, ctx.cloud_names(cloud or ""), fresh=fresh, find=narrow)
     items = [item for item in listing.items if isinstance(item, Vm)]
     if names:
@@ -50,7 +50,7 @@ def list_(
         chosen = {item.key for name in wanted for item in matching(items, name)}
         items = [item for item in items if item.key in chosen]
     items = [i for i in items if (not group or i.group == group) and (not state or i.state == state)]
-    return listing.with_(items=tuple(items[:limit] if limit else items))
+    return listing.with_(items=tuple(items[:limit] if limit > 0 else items))
 
 
 @verb("vm", "status", columns=["name", "cloud", "state", "reason", "since", "public_ips"], example="cms vm status web1")
