@@ -166,6 +166,13 @@ def test_a_rebuild_spares_what_another_catalog_protects(ctx: Context, other: Con
     assert failures(call("vm rebuild", "web")) == ["conflict"]
 
 
+def test_a_snapshot_is_not_brought_back_over_what_was_protected_since(ctx: Context, other: Context, call: Call) -> None:
+    call("vm boot", name="web")
+    call("vm snapshot create", "web", "before")
+    other.cloud("first").tag_vm(row(ctx, "web").with_(protected=True))  # type: ignore[attr-defined]
+    assert failures(call("vm snapshot revert", "web", "before")) == ["conflict"]
+
+
 def test_missing_ok_deletes_what_there_is_of_a_host_list_and_nothing_that_only_a_label_matches(call: Call) -> None:
     call("vm boot", name="web", count=2, label={"tier": "front"})
     assert call("vm delete", ["gone"], label={"tier": "front"}, missing_ok=True).steps == ()

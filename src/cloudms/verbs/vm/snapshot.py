@@ -174,6 +174,7 @@ def _create(work: Work) -> Noun:
 @action("vm.snapshot.revert")
 def _revert(work: Work) -> Noun:
     def call(cloud: Any, found: Vm) -> Vm:
+        change.check_still(cloud, found, "reverted")
         return cloud.revert_snapshot(found, work.step.params["snapshot"])  # type: ignore[no-any-return]
 
     return change.change(work, None, call)
