@@ -201,8 +201,9 @@ def test_a_guest_that_never_answers_is_kept_and_its_console_is_shown(cms: Cms) -
     cms("vm", "delete", name, "--yes")
 
 
-def test_delete_takes_disks_and_pins_with_it(cms: Cms) -> None:
+def test_delete_takes_disks_and_pins_with_it(cms: Cms, monkeypatch: pytest.MonkeyPatch) -> None:
     made = boot(cms, f"{BASE}-gone")[0]
+    monkeypatch.setenv("CLOUDMESH_CONFIG_DIR", cms.env["CLOUDMESH_CONFIG_DIR"])  # an ordinary user's pool lies there
     pool = host.pool_dir(host.default_uri())
     assert [file for file in pool.iterdir() if made["token"] in file.name]
     cms("vm", "delete", made["name"], "--yes")
