@@ -98,12 +98,16 @@ def _has(argv: list[str], *names: str) -> bool:
 
 
 def _signals() -> None:
-    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored (nohup)."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored (nohup).
+
+    Who starts `cms` may have held Ctrl-C back until now: during the start it would be a traceback.
+    """
     import signal
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
 
 def _unplug() -> None:

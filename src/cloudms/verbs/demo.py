@@ -112,19 +112,20 @@ class _Show:
     def __call__(self, comment: str, *words: str) -> Iterator[str]:
         """Yield what comes, the command line, and what it prints. Raises: KeyboardInterrupt, NotReady (it failed)."""
         import shlex
+        import signal
         import subprocess
 
         yield f"\n# {comment}"
         yield Title(f"$ cms {shlex.join(words)}")
         out = None if self._terminal else subprocess.PIPE
-        with subprocess.Popen(self._line(words), stdin=subprocess.DEVNULL, stdout=out, text=True) as process:
-            try:
-                for line in process.stdout or ():
-                    yield line.rstrip("\n")
-                process.wait()
-            except BaseException:
-                _end(process)
-                raise
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, (signal.SIGINT,)
+        )  # until `cms` can take it without a traceback
+        try:
+            with subprocess.Popen(self._line(words), stdin=subprocess.DEVNULL, stdout=out, text=True) as process:
+                yield from _followed(process, before)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if process.returncode == Interrupted.exit_code:
             raise KeyboardInterrupt
         if process.returncode:
@@ -161,6 +162,20 @@ class _Show:
     @staticmethod
     def _line(words: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "cloudms", *words]
+
+
+def _followed(process: Popen[str], mask: set[int]) -> Iterator[str]:
+    """Yield what a command prints until it has ended, with the signals of `mask` held back and no others."""
+    import signal
+
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for line in process.stdout or ():
+            yield line.rstrip("\n")
+        process.wait()
+    except BaseException:
+        _end(process)
+        raise
 
 
 def _end(process: Popen[str]) -> None:
