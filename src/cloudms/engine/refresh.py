@@ -13,10 +13,11 @@ from cloudms import ssh
 from cloudms.catalog.base import Scope, Stored
 from cloudms.clouds.base import Cloud, Role, require
 from cloudms.context import Context
+from cloudms.engine import userdata
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
 from cloudms.errors import CloudmsError, NotFound
-from cloudms.model import Event, Noun, Vm, VmState, nouns
+from cloudms.model import Event, Noun, Origin, Vm, VmState, nouns
 
 _FRESH = 60.0
 """Seconds during which a VM that was just asked for may be absent from its cloud's list."""
@@ -138,8 +139,17 @@ def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], I
     if kind == "vm":
         for row in unseen:
             _absent(ctx, cloud, row)
+        _reserve_names(ctx, cloud.name)
     elif kind == "volume":
         ctx.catalog.delete(kind, [row.key for row in unseen if not _just_asked(row.document, fetched)])
+
+
+def _reserve_names(ctx: Context, cloud: str) -> None:
+    """Take the names of our own VMs that only the cloud told of (another catalog's, or from before a lost one)."""
+    for vm in _known(ctx, cloud).values():
+        if vm.origin is Origin.OWN and vm.id and ctx.catalog.get("name", vm.name) is None:
+            taken = {"name": vm.name, "token": vm.token, "cloud": cloud, "process": "", "at": ctx.clock.now()}
+            ctx.catalog.insert("name", vm.name, taken)
 
 
 def _kept(ctx: Context, kind: str, cloud: str) -> dict[str, list[tuple[str, Any]]]:
@@ -206,6 +216,7 @@ def forget(ctx: Context, vm: Vm, text: str, operation: str = "") -> None:
     """Remove a VM its cloud no longer has from the catalog, with its name and its pinned host key."""
     ctx.catalog.delete("vm", [vm.key], events=[event(ctx, "vm.forget", vm, text, operation)])
     release(ctx, vm.name, vm.token)
+    userdata.drop(vm.token)
     ssh.unpin(vm)
 
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from cloudms import janitor
+from cloudms import janitor, registry
 from cloudms.clouds.base import Setup
 from cloudms.clouds.fake import FakeCloud
 from cloudms.context import Context
@@ -277,13 +277,28 @@ def test_events_tell_the_story(ctx: Context, call: Call) -> None:
 def test_no_secret_reaches_the_catalog(ctx: Context, call: Call, own_home: os.PathLike[str]) -> None:
     data = own_home / "user-data"  # type: ignore[operator]
     data.write_text("#!/bin/sh\necho hunter2-secret\n")
-    call("vm boot", name="web", user_data=data)
-    everything = [
-        row.document for kind in ("vm", "operation", "event", "name", "key") for row in ctx.catalog.find(kind)
-    ]
-    assert "hunter2-secret" not in json.dumps(everything)
+    fake(ctx).add_fault("unreachable", "create_vm", times=9)
+    assert call("vm boot", name="web", user_data=data).state is OperationState.FAILED
     kept = own_home / ".cloudmesh" / "user-data"  # type: ignore[operator]
     assert {oct(file.stat().st_mode & 0o777) for file in kept.iterdir()} == {"0o600"}
+    fake(ctx).clear_faults()
+    left = list(kept.iterdir())
+    assert call("vm boot", name="web2", user_data=data).state is OperationState.DONE
+    kinds = ("vm", "operation", "event", "name", "key")
+    everything = [row.document for kind in kinds for row in ctx.catalog.find(kind)]
+    assert "hunter2-secret" not in json.dumps(everything)
+    assert list(kept.iterdir()) == left
+
+
+def test_a_vm_of_our_own_that_only_the_cloud_told_of_has_its_name(ctx: Context, call: Call) -> None:
+    call("vm boot", name="web")
+    lost = Context(config=ctx.config, clock=ctx.clock, catalog=type(ctx.catalog)())
+    listing = registry.index().exact(["vm", "list"])
+    assert listing
+    assert names(listing.load().function(lost)) == ["web"]
+    stored = lost.catalog.get("name", "web")
+    assert stored
+    assert stored.document["token"] == call("vm info", "web").token
 
 
 def test_a_boot_that_failed_can_be_resumed(ctx: Context, call: Call) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cloudms import names, paths
+from cloudms import names
 from cloudms.clouds.base import Cloud, ImageStore
 from cloudms.context import Context
-from cloudms.engine import Plan, Work, action
+from cloudms.engine import Plan, Work, action, userdata
 from cloudms.engine.keys import identity
 from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
@@ -64,6 +63,8 @@ def boot(
     """
     if not 1 <= count <= _MOST:
         raise Invalid(f"--count {count} is not between 1 and {_MOST}", hint="boot several times for more")
+    if timeout is not None and timeout < 0:
+        raise Invalid(f"--timeout {timeout:g} is not a number of seconds", hint="0 looks once, 600 waits ten minutes")
     if disk is not None and disk < 1:
         raise Invalid(f"--disk {disk} is not a size in GiB", hint="for instance --disk 20")
     where = ctx.default_cloud(cloud or "")
@@ -85,7 +86,7 @@ def boot(
         "group": group or "",
         "disk_gib": disk or 0,
         "network": network or str(settings.default.get("network") or ""),
-        "user_data": _kept(user_data),
+        "user_data": _readable(user_data),
         "lease": lease,
         "wait": wait or settings.default.get("wait") or cls.default_wait,
         "timeout": timeout,
@@ -117,24 +118,16 @@ def _names(ctx: Context, cloud: str, name: str | None, base: object, count: int)
     return next_names(ctx, cloud, count)
 
 
-def _kept(user_data: Path | None) -> str:
-    """Keep a 0600 copy of the user data for a resume, named by its digest; plans and catalog hold only its path."""
+def _readable(user_data: Path | None) -> str:
+    """Return the absolute path of user data that can be read; plans and catalog hold only its path. Raises: Invalid."""
     if user_data is None:
         return ""
-    import hashlib
-
     try:
-        content = user_data.read_bytes()
-    except OSError as error:
-        raise Invalid(f"cannot read {user_data}: {error.strerror}", hint="--user-data takes a file") from None
-    folder = paths.private(paths.home() / "user-data")
-    kept = folder / hashlib.sha256(content).hexdigest()
-    if not kept.exists():
-        unfinished = folder / f".{os.urandom(8).hex()}"
-        unfinished.touch(mode=0o600)
-        unfinished.write_bytes(content)
-        unfinished.replace(kept)
-    return str(kept)
+        user_data.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Invalid(f"cannot read {user_data}: {reason}", hint="--user-data takes a file") from None
+    return str(user_data.absolute())
 
 
 def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
@@ -152,6 +145,9 @@ def _intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
         for vm in asked:
             release(ctx, vm.name, vm.token)
         raise
+    for step in prepared:
+        if step.params["user_data"]:
+            userdata.keep(step.params["token"], Path(step.params["user_data"]))
     events = [event(ctx, "vm.boot", vm, f"asked for, from {vm.image}") for vm in asked]
     ctx.catalog.put("vm", {vm.key: vm.to_document() for vm in asked}, events=events)
     return prepared
@@ -185,6 +181,7 @@ def withdraw(ctx: Context, step: Step) -> None:
     stored = ctx.catalog.get("vm", step.params["token"])
     if stored:
         vm = Vm.from_document(stored.document)
+        userdata.drop(vm.token)
         ctx.catalog.delete("vm", [vm.key], events=[event(ctx, step.action, vm, "cancelled before it began")])
         release(ctx, vm.name, vm.token)
 
@@ -204,6 +201,7 @@ def _boot(work: Work) -> Vm:
         undo(work, cloud, vm, error)
         raise
     check_wanted(work, cloud, vm)
+    userdata.drop(vm.token)
     vm = save(ctx, vm, "vm.boot", f"created, {vm.state}", work.operation)
     return _wait(work, cloud, vm)
 
@@ -237,7 +235,7 @@ def _spec(work: Work, vm: Vm) -> VmSpec:
         group=vm.group,
         disk_gib=params["disk_gib"],
         network=params["network"],
-        user_data=Path(params["user_data"]).read_text() if params["user_data"] else "",
+        user_data=userdata.kept(vm.token) if params["user_data"] else "",
         expires=vm.expires,
     )
 
@@ -281,6 +279,7 @@ def undo(work: Work, cloud: Cloud, vm: Vm, error: CloudmsError) -> None:
         if answer.code == "not_found" and not error.retryable and not isinstance(error, Timeout):
             ctx.catalog.delete("vm", [vm.key], events=[event(ctx, "vm.boot", vm, f"failed: {error.message}")])
             release(ctx, vm.name, vm.token)
+            userdata.drop(vm.token)
             return
         save(ctx, vm.with_(reason=error.message), "vm.boot", f"failed: {error.message}", work.operation)
         return
