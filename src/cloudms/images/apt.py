@@ -1,7 +1,7 @@
 """Debian packages for an image: resolved and fetched by the host's apt into a folder of our own, without rights.
 
 apt is told to use its own state, cache and sources, so nothing of the host changes; its configuration (proxies, login
-data of a mirror) is the host's. Sources are the host's own Debian mirrors, else deb.debian.org.
+data of a mirror) is the host's. Sources are the host's own Debian mirrors, else Debian's own servers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from cloudms.images.tree import Tree
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FALLBACK = (
-    ("http://deb.debian.org/debian", ("", "-updates")),
-    ("http://deb.debian.org/debian-security", ("-security",)),
+    ("http://ftp.debian.org/debian", ("", "-updates")),
+    ("http://security.debian.org/debian-security", ("-security",)),
 )
 
 # Hooks of the host are for the host's packages; extra indexes (AppStream) are of no use here.
@@ -82,7 +82,7 @@ def debian_sources(suite: str, etc: Path = Path("/etc/apt"), keyring: Path = KEY
     """Return where packages of the Debian release `suite` come from.
 
     The host's own Debian mirrors when it has any (for another release too: the mirror is kept, the release replaced),
-    else deb.debian.org. NotReady when Debian's keys are missing.
+    else Debian's own servers. NotReady when Debian's keys are missing.
     """
     found = [s for s in host_sources(etc) if "main" in s.components and _is_debian(s)]
     wanted = _for_suite(found, suite)
@@ -155,9 +155,9 @@ def proxy_settings() -> list[str]:
 
 
 def reachable(source: Source) -> Source:
-    """Return `source` as a virtual machine can use it: a mirror on this very host becomes deb.debian.org."""
+    """Return `source` as a virtual machine can use it: a mirror on this very host becomes Debian's own."""
     local = re.match(r"(file|copy|cdrom):|https?://(localhost|127\.|\[::1\])", source.uri) is not None
-    uri = "http://deb.debian.org/debian" + ("-security" if "security" in source.uri else "")
+    uri = _FALLBACK["security" in source.uri][0]
     return replace(source, uri=uri) if local else source
 
 

@@ -94,7 +94,10 @@ def test_third_parties_and_other_distributions_are_left_out(etc: Path, keyring: 
         "deb http://mirror.example/debian sid main\n"
     )
     found = apt.debian_sources("bookworm", etc, keyring)
-    assert [source.uri for source in found] == ["http://deb.debian.org/debian", "http://deb.debian.org/debian-security"]
+    assert [source.uri for source in found] == [
+        "http://ftp.debian.org/debian",
+        "http://security.debian.org/debian-security",
+    ]
     assert {source.signed_by for source in found} == {str(keyring)}
 
 
@@ -112,8 +115,8 @@ def test_stanza_is_deb822() -> None:
 @pytest.mark.parametrize(
     ("uri", "inside"),
     [
-        ("http://localhost:3142/debian", "http://deb.debian.org/debian"),
-        ("file:///srv/debian-security", "http://deb.debian.org/debian-security"),
+        ("http://localhost:3142/debian", "http://ftp.debian.org/debian"),
+        ("file:///srv/debian-security", "http://security.debian.org/debian-security"),
         ("http://mirror.example/debian", "http://mirror.example/debian"),
     ],
 )
