@@ -35,7 +35,7 @@ def _stamp(status: os.stat_result) -> Stamp:
 def read(path: Path) -> tuple[str, Stamp]:
     """Return the text of a UTF-8 file, line ends as they are, and its stamp. Raises: ConfigError, naming the file."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
                 raise ConfigError(f"{path} is not a configuration file", hint="it must be a regular file of text")
@@ -47,6 +47,11 @@ def read(path: Path) -> tuple[str, Stamp]:
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
         raise wrong(path, line, "this is not UTF-8 text", "save the file as UTF-8 in your editor") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe in its place opens at once, too, instead of when somebody writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def wrong(path: Path | str, line: int, why: str, hint: str) -> ConfigError:

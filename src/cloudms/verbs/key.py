@@ -180,7 +180,9 @@ def delete(
         verb="key delete",
         summary=f"delete {shown} from {cloud}" if cloud else f"delete {shown}",
         question=f"Delete {shown} of {cloud}?" if cloud else f"Delete {shown}{end}?",
-        steps=tuple(step for key in keys for step in _steps("key.delete", key.name, cloud)),
+        steps=tuple(
+            step for key in keys for step in _steps("key.delete", key.name, cloud, fingerprint=key.fingerprint)
+        ),
     )
 
 
@@ -207,9 +209,11 @@ def _check_unused(ctx: Context, key: Key) -> None:
 @action("key.delete")
 def _delete(work: Work) -> Noun:
     ctx, name, cloud = work.ctx, work.step.target, work.step.cloud
+    stored = ctx.catalog.get("key", f"{cloud}/{name}")
+    if stored and stored.document["fingerprint"] != work.step.params["fingerprint"]:
+        raise Conflict(f"'{name}' is another key by now and stays", hint=f"cms key delete {name} deletes that one")
     if cloud:
         ctx.cloud(cloud).delete_key(name)  # type: ignore[attr-defined]
-    stored = ctx.catalog.get("key", f"{cloud}/{name}")
     gone = Key.from_document(stored.document) if stored else Key(name=name, cloud=cloud)
     if _made_here(gone):
         for file in (Path(gone.private_path), Path(f"{gone.private_path}.pub")):

@@ -125,3 +125,9 @@ def test_wrong_shapes_are_findings(text: str, file: Path) -> None:
     assert config.cloud("local").kind == "libvirt"
     config.aliases()
     assert all(finding.line for finding in config.check() if finding.level == "error")
+
+
+def test_a_named_pipe_in_its_place_is_refused_at_once(file: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(ConfigError, match="is not a configuration file"):
+        Config().clouds()

@@ -8,6 +8,7 @@ import pytest
 
 from cloudms import paths
 from cloudms.context import Context
+from cloudms.engine import run
 from cloudms.engine.keys import identity
 from cloudms.errors import Conflict, Exists, Invalid, NotFound, Unsupported
 from cloudms.model import OperationState
@@ -151,6 +152,16 @@ def test_delete_takes_the_private_half_only_of_what_cloudms_made(call: Call, fil
     assert file.exists()
     with pytest.raises(NotFound):
         call("key get", "laptop")
+
+
+def test_a_delete_that_is_carried_out_late_spares_another_key_of_that_name(ctx: Context, call: Call) -> None:
+    call("key create", "work")
+    late = call("key delete", ["work"], dry_run=True)
+    call("key delete", ["work"])
+    call("key create", "work")
+    operation = run(ctx, late)
+    assert operation.state is OperationState.FAILED
+    assert list(paths.keys().glob("work*"))
 
 
 def test_a_key_that_leads_into_vms_is_kept(ctx: Context, call: Call) -> None:
