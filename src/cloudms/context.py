@@ -102,9 +102,9 @@ class Context:
         try:
             return bool(self.config.cloud(name))
         except NotFound:
-            self.warn(
-                f"{self.catalog.count('vm', cloud=name)} VMs are known on cloud '{name}', which is not configured"
-            )
+            count = self.catalog.count("vm", cloud=name)
+            known = "1 VM is" if count == 1 else f"{count} VMs are"
+            self.warn(f"{known} known on cloud '{name}', which is not configured; put it back, or: cms vm forget NAME")
             return False
 
     def default_cloud(self, chosen: str = "") -> str:

@@ -321,3 +321,20 @@ def test_a_boot_that_was_cancelled_before_it_began_leaves_no_intent_and_can_be_r
     ctx.stopping.clear()
     assert call("operation resume", caught.value.details["operation"]).state is OperationState.DONE
     assert names(call("vm list")) == ["web-1", "web-2"]
+
+
+def test_vms_of_a_cloud_that_is_gone_are_warned_about_and_can_be_forgotten(ctx: Context, call: Call) -> None:
+    call("vm boot", name="web")
+    call("vm boot", name="old", cloud="second")
+    with pytest.raises(Conflict, match="is configured"):
+        call("vm forget", ["old"])
+    file = ctx.config.path
+    assert file
+    file.write_text(file.read_text().split("    second:")[0])
+    later = Context(catalog=ctx.catalog, clock=ctx.clock)
+    assert later.cloud_names() == ["first"]
+    assert "1 VM is known on cloud 'second'" in later.warnings[0]
+    entry = registry.index().exact(["vm", "forget"])
+    assert entry
+    assert run(later, entry.load().function(later, ["old"])).state is OperationState.DONE
+    assert [row.key for row in ctx.catalog.find("name")] == ["web"]

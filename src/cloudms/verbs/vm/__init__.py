@@ -4,6 +4,6 @@ ORDER = (
     "boot", "list", "status", "info", "ssh", "console", "ping", "wait", "refresh",
     "start", "stop", "suspend", "resume", "reboot",
     "rename", "resize", "confirm", "revert", "rebuild", "clone", "snapshot", "ip",
-    "label", "protect", "unprotect", "adopt", "delete",
+    "label", "protect", "unprotect", "adopt", "delete", "forget",
 )  # fmt: skip
 """The commands in the order in which help and documentation list them; one that is not named comes last."""
