@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import Literal
 
 from cloudms import paths
@@ -170,9 +171,7 @@ def _firmware() -> Path:
     """Write the image where QEMU can read it, in one rename, and return its path."""
     path = paths.private(paths.cache()) / "accel-probe.rom"
     if not path.exists() or path.read_bytes() != rom():
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(rom())
-        fresh.replace(path)
+        _write(path, rom())
     return path
 
 
@@ -241,6 +240,12 @@ def _recall(key: str, now: float) -> Choice | None:
 
 def _remember(key: str, choice: Choice, now: float) -> None:
     path = paths.private(paths.cache()) / "accel.json"
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"key": key, "at": now, "accel": choice.accel, "reason": choice.reason}))
+    record = {"key": key, "at": now, "accel": choice.accel, "reason": choice.reason}
+    _write(path, json.dumps(record).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file in one rename, under a name of this thread's own until then: several may boot at once."""
+    fresh = path.with_suffix(f".{os.getpid()}-{get_ident()}")
+    fresh.write_bytes(content)
     fresh.replace(path)

@@ -206,3 +206,13 @@ def test_a_fresh_choice_runs_the_probe_although_the_answer_is_known(qemu: Path, 
     runs = Runs(RAN, ABORTED)
     accel.choose(qemu=str(qemu), clock=clock, openable=True, runner=runs)
     assert accel.choose(qemu=str(qemu), clock=clock, openable=True, fresh=True, runner=runs).accel == "tcg"
+
+
+def test_threads_that_boot_at_once_write_the_same_files() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda _number: accel._firmware(), range(64)))
+        list(pool.map(lambda number: accel._remember("k", accel.Choice(accel="tcg", reason="x"), number), range(64)))
+    assert written[0].read_bytes() == accel.rom()
+    assert sorted(path.name for path in written[0].parent.iterdir()) == ["accel-probe.rom", "accel.json"]
