@@ -117,7 +117,8 @@ def by_libvirt(reference: Reference, number: int) -> float:
     took = time.monotonic() - begun
     domain.destroy()
     domain.undefine()
-    Path(disk).unlink()
+    for file in (disk, disk.replace(".qcow2", ".console")):
+        Path(file).unlink(missing_ok=True)
     conn.close()
     return took
 
