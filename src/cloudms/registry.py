@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from cloudms import __version__, paths
@@ -292,7 +291,7 @@ def _fresh_nouns(entries: list[VerbEntry], reserved: set[str]) -> list[VerbEntry
 
 def _store(found: Index) -> None:
     file = _file()
-    temporary = file.with_suffix(f".{os.getpid()}-{get_ident()}.tmp")
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
         paths.private(file.parent)
         temporary.write_text(json.dumps(found.to_document()))
