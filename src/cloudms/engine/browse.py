@@ -10,6 +10,7 @@ from cloudms.context import Context, not_found
 from cloudms.engine.labels import pick
 from cloudms.engine.plan import Listing
 from cloudms.engine.refresh import list_nouns, wants_fresh
+from cloudms.engine.select import vm
 from cloudms.errors import Conflict
 from cloudms.model import Noun
 
@@ -100,3 +101,27 @@ def warn(ctx: Context, listing: Listing) -> None:
     """Let the clouds that did not answer be warnings."""
     for where, error in listing.failed.items():
         ctx.warn(f"cloud '{where}' did not answer: {error['message']}")
+
+
+def of_vm(
+    ctx: Context,
+    kind: str,
+    name: str | None,
+    fetch: Fetch,
+    *,
+    cloud: str,
+    fresh: bool,
+    role: type[Role],
+    find: Mapping[str, Any] | None = None,
+) -> Listing:
+    """Return what belongs to one VM (its `vm` field names it), or to all when no name is given.
+
+    Raises: NotFound, Conflict (the VM), Unsupported (a cloud that was named lacks the role).
+    """
+    owner = vm(ctx, name, cloud=cloud) if name else None
+    clouds = [owner.cloud] if owner else ctx.cloud_names(cloud)
+    named = bool(name or cloud)
+    listing = list_nouns(ctx, kind, clouds, fetch, fresh=fresh, role=role, named=named, find=find)
+    if owner is None:
+        return listing
+    return listing.with_(items=tuple(item for item in listing.items if getattr(item, "vm", "") == owner.name))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cloudms import registry
 from cloudms.catalog.memory import MemoryCatalog
 from cloudms.clock import ManualClock
 from cloudms.context import Context
-from cloudms.engine import Plan, run
 from cloudms.model import Operation
+from tests.unit.calling import Call, calling
 
 CONFIG = """\
 cloudmesh:
@@ -40,20 +37,10 @@ def ctx(own_home: Path, clock: ManualClock) -> Context:
     return Context(catalog=MemoryCatalog(), clock=clock)
 
 
-Call = Callable[..., Any]
-
-
 @pytest.fixture
 def call(ctx: Context) -> Call:
     """Return a function that calls a verb by its words and carries out its plan."""
-
-    def do(words: str, *args: Any, dry_run: bool = False, **options: Any) -> Any:
-        entry = registry.index().exact(words.split())
-        assert entry, words
-        result = entry.load().function(ctx, *args, **options)
-        return run(ctx, result) if isinstance(result, Plan) and not dry_run else result
-
-    return do
+    return calling(ctx)
 
 
 def failures(operation: Operation) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from cloudms.catalog.sqlite import SqliteCatalog
 from cloudms.clock import ManualClock
 from cloudms.config import Config
 from cloudms.context import Context
-from cloudms.engine import Plan, run
 from cloudms.model import Operation
+from tests.unit.calling import Call, calling
 
 CONFIG = """\
 cloudmesh:
@@ -36,8 +36,6 @@ cloudmesh:
     local:
       cm: {active: false, kind: libvirt}
 """
-
-Call = Callable[..., Any]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -69,14 +67,7 @@ def plain(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(ctx: Context) -> Call:
     """Return a function that calls a verb by its words and carries out its plan."""
-
-    def do(words: str, *args: Any, dry_run: bool = False, **options: Any) -> Any:
-        entry = registry.index().exact(words.split())
-        assert entry, words
-        result = entry.load().function(ctx, *args, **options)
-        return run(ctx, result) if isinstance(result, Plan) and not dry_run else result
-
-    return do
+    return calling(ctx)
 
 
 @pytest.fixture

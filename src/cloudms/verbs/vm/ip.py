@@ -8,7 +8,8 @@ from cloudms.clouds.base import Addresses
 from cloudms.context import Context
 from cloudms.engine import Listing, Plan, Work, action
 from cloudms.engine import vms as change
-from cloudms.engine.refresh import list_nouns, wants_fresh
+from cloudms.engine.browse import of_vm
+from cloudms.engine.refresh import wants_fresh
 from cloudms.engine.select import vm
 from cloudms.errors import Invalid
 from cloudms.model import Address, Vm
@@ -28,20 +29,10 @@ def list_(
     refresh: Refresh = False,
 ) -> Listing:
     """List public addresses, the VM each leads to and the ports it forwards."""
-    owner = vm(ctx, name, cloud=cloud or "") if name else None
-    listing = list_nouns(
-        ctx,
-        "address",
-        [owner.cloud] if owner else ctx.cloud_names(cloud or ""),
-        lambda opened: opened.list_addresses(),
-        fresh=wants_fresh(ctx, cached=cached, refresh=refresh),
-        role=Addresses,
-        named=bool(name or cloud),
+    fresh = wants_fresh(ctx, cached=cached, refresh=refresh)
+    return of_vm(
+        ctx, "address", name, lambda opened: opened.list_addresses(), cloud=cloud or "", fresh=fresh, role=Addresses
     )
-    if owner is None:
-        return listing
-    items = tuple(item for item in listing.items if isinstance(item, Address) and item.vm == owner.name)
-    return listing.with_(items=items)
 
 
 @verb("vm", "ip", "set", changes=True, columns=_COLUMNS, example="cms vm ip set web1 --port 8080=80")

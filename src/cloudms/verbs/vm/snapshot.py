@@ -9,8 +9,9 @@ from cloudms.clouds.base import Snapshots
 from cloudms.context import Context, not_found
 from cloudms.engine import Listing, Plan, Work, action
 from cloudms.engine import vms as change
+from cloudms.engine.browse import of_vm
 from cloudms.engine.labels import changed, changes, pick
-from cloudms.engine.refresh import event, list_nouns, wants_fresh
+from cloudms.engine.refresh import event, wants_fresh
 from cloudms.engine.select import vm
 from cloudms.model import Noun, Snapshot, Vm
 from cloudms.names import compress, labels, series, valid
@@ -34,22 +35,11 @@ def list_(
     refresh: Refresh = False,
 ) -> Listing:
     """List the snapshots of one VM, or of all."""
-    owner = vm(ctx, name, cloud=cloud or "") if name else None
-    clouds = [owner.cloud] if owner else ctx.cloud_names(cloud or "")
-    listing = list_nouns(
-        ctx,
-        "snapshot",
-        clouds,
-        lambda opened: opened.list_snapshots(),
-        fresh=wants_fresh(ctx, cached=cached, refresh=refresh),
-        role=Snapshots,
-        named=bool(name or cloud),
+    fresh = wants_fresh(ctx, cached=cached, refresh=refresh)
+    return of_vm(
+        ctx, "snapshot", name, lambda opened: opened.list_snapshots(), cloud=cloud or "", fresh=fresh, role=Snapshots,
         find={"labels": label},
-    )
-    if owner is None:
-        return listing
-    items = tuple(item for item in listing.items if isinstance(item, Snapshot) and item.vm == owner.name)
-    return listing.with_(items=items)
+    )  # fmt: skip
 
 
 @verb("vm", "snapshot", "create", changes=True, columns=_COLUMNS, example="cms vm snapshot create web1 before-upgrade")
