@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cloudms.clock import ManualClock
+from tests.aws.emulator import Lab
 
 OUTSIDE = (
     "AWS_",
@@ -48,6 +49,22 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_session: dict[
 def clock() -> ManualClock:
     """Return a clock that moves only when told to."""
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[Lab]:
+    """Return one pretended AWS for the whole run; tests take `aws`, which is empty."""
+    lab = Lab()
+    lab.start()
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture
+def aws(aws_server: Lab) -> Lab:
+    """Return a pretended AWS where nothing is yet and everything works."""
+    aws_server.reset()
+    return aws_server
 
 
 @pytest.fixture(autouse=True)

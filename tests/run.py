@@ -1,4 +1,8 @@
-"""Run the parts of the test suite one after the other, whatever fails, and sum them up (called by ./test)."""
+"""Run the parts of the test suite, whatever fails, and sum them up (called by ./test).
+
+All of them run in lanes side by side: what boots virtual machines on this machine, what needs none, and what talks to
+the servers of clouds before the campaigns; they wait more than they work. Named parts run one after the other.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +20,35 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cloudms.clouds.libvirt import host
 from tests import images
 
 ROOT = Path(__file__).parent.parent
 CAMPAIGNS = ROOT / "tests" / "campaigns"
-PYTEST_PARTS = ("unit", "contracts", "house", "live")
+PYTEST_PARTS = {
+    "unit": ["tests/unit", "--numprocesses=2"],
+    "contracts": ["tests/contracts", "-m", "not services"],
+    "remote": ["tests/contracts", "-m", "services"],
+    "house": ["tests/house"],
+    "live": ["tests/live", "-m", "not services"],
+    "services": ["tests/live", "-m", "services"],
+}
 PARTS = ("lint", *PYTEST_PARTS, "smoke")
+LANES = (("contracts", "live"), ("lint", "unit", "house", "services"), ("remote", "smoke"))
+MEMORY = "/dev/shm"
+"""A file system in memory, where thousands of small files and their fsyncs take no time."""
+WITH_OPENSTACK = frozenset(("remote", "services", "smoke"))
+"""Parts that stand on a real OpenStack."""
 NOTHING_COLLECTED = 5
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
-LIMIT_S = {"live": 5400.0}
+LIMIT_S = {"live": 5400.0, "services": 5400.0, "remote": 5400.0}
 OTHER_LIMIT_S = 1800.0
+CAMPAIGN_LIMIT_S = 6 * 3600.0
 
 
 @dataclass
@@ -63,7 +81,10 @@ def call(argv: list[str], *, limit: float, env: dict[str, str] | None = None) ->
             try:
                 return child.wait(timeout=min(left, 0.2))
             except subprocess.TimeoutExpired:
-                bury(child.pid)
+                bury({child.pid})
+            except KeyboardInterrupt:  # Ctrl-C reaches the child, too, but a signal to us alone does not
+                child.send_signal(signal.SIGINT)
+                raise
         say(f"{argv[0]} took more than {limit:g} s")
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -81,11 +102,11 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def bury(spared: int) -> None:
-    """Collect every ended child but `spared`, whose exit code is waited for elsewhere."""
+def bury(spared: set[int]) -> None:
+    """Collect every ended child but the `spared`, whose exit codes are waited for elsewhere."""
     with contextlib.suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid == spared:
+            if ended.si_pid in spared:
                 return
             os.waitpid(ended.si_pid, 0)
 
@@ -103,10 +124,13 @@ def lint() -> Tally:
 
 def pytest_part(name: str, extra: list[str]) -> Tally:
     """Run pytest on tests/`name` and count from its own report."""
-    with tempfile.TemporaryDirectory(prefix="cms-test-") as folder:
+    in_memory = name == "unit" and os.access(MEMORY, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix="cms-test-", dir=MEMORY if in_memory else None) as folder:
         report = Path(folder) / "report.xml"
-        argv = [sys.executable, "-m", "pytest", f"tests/{name}", f"--junitxml={report}", *extra]
-        code = call(argv, limit=LIMIT_S.get(name, OTHER_LIMIT_S))
+        slowest = ["--durations=12", "--durations-min=10"]
+        argv = [sys.executable, "-m", "pytest", *PYTEST_PARTS[name], *slowest, f"--junitxml={report}", *extra]
+        env = {**os.environ, "TMPDIR": folder} if in_memory else None
+        code = call(argv, limit=LIMIT_S.get(name, OTHER_LIMIT_S), env=env)
         tally = count(name, report)
     if code not in (0, NOTHING_COLLECTED) and not tally.failed:
         tally.failed = 1
@@ -150,19 +174,27 @@ def smoke() -> Tally:
     for name, (_, times) in campaigns().items():
         if times < 1:
             continue
-        with tempfile.TemporaryDirectory(prefix="cms-test-") as folder:
-            figure = Path(folder) / "figure.json"
-            argv = [sys.executable, "-m", "tests.run", "campaign", name, "--times", str(times), "--figure", str(figure)]
-            call(argv, limit=OTHER_LIMIT_S)
-            passed, failed = json.loads(figure.read_text()) if figure.exists() else (0, 1)
+        _, passed, failed = campaign_beside(name, times, OTHER_LIMIT_S)
         tally.passed += passed
         tally.failed += failed
     return tally
 
 
+def campaign_beside(name: str, times: int | None, limit: float = CAMPAIGN_LIMIT_S) -> tuple[int, int, int]:
+    """Run a campaign in a process of its own, and return its exit code, and how many passed and failed."""
+    with tempfile.TemporaryDirectory(prefix="cms-test-") as folder:
+        figure = Path(folder) / "figure.json"
+        often = [] if times is None else ["--times", str(times)]
+        argv = [sys.executable, "-m", "tests.run", "campaign", name, *often, "--figure", str(figure)]
+        code = call(argv, limit=limit)
+        passed, failed = json.loads(figure.read_text()) if figure.exists() else (0, 1)
+    return code, passed, failed
+
+
 def campaign(name: str, times: int | None, figure: Path | None) -> int:
-    """Run one campaign in a home of its own, print its figure, and return the exit code."""
+    """Run one campaign in a home of its own, print its figure, and return the exit code; `-` in its name is `_`."""
     known = campaigns()
+    name = name.replace("-", "_")
     if name not in known:
         say(f"there is no campaign {name!r}; there are: {', '.join(known) or 'none'}")
         return 2
@@ -216,6 +248,20 @@ def daemons_as_found() -> Iterator[None]:
                 stop(host.RUN / "virtlogd.pid")
 
 
+@contextlib.contextmanager
+def openstack_as_found(names: Sequence[str]) -> Iterator[None]:
+    """Bring an OpenStack up while other tests run, if the parts of these names stand on one, and end it at last, unless
+    it ran before. Where it cannot be had, the tests that need it say why.
+    """
+    if WITH_OPENSTACK.isdisjoint(names):
+        yield
+        return
+    argv = [sys.executable, "-m", "tests.live.openstack", "hold"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True, **quiet):
+        yield  # at the end, or when we are killed, the holder's standard input ends, and it leaves
+
+
 def machines_run() -> bool:
     """Tell whether root's libvirt has any machine running; True when it does not say."""
     argv = ["virsh", "-c", host.SYSTEM_URI, "list", "--name"]
@@ -234,16 +280,91 @@ def stop(pid_file: Path) -> None:
 
 def run_parts(names: list[str], extra: list[str]) -> int:
     """Run the named parts, print the summary, and return 0 only if something ran and all of it passed."""
+    begin = time.monotonic()
+    with daemons_as_found(), openstack_as_found(names), images_of_this_run():
+        tallies, interrupted = one_by_one(names, extra)
+    return sum_up(tallies, time.monotonic() - begin, interrupted=interrupted)
+
+
+def one_by_one(names: Sequence[str], extra: list[str]) -> tuple[list[Tally], bool]:
+    """Run parts one after the other; tell also whether the person stopped them."""
     tallies: list[Tally] = []
-    interrupted = False
-    with daemons_as_found(), images_of_this_run():
-        for name in names:
-            say(f"\n== {name} ==")
-            tally, interrupted = timed(name, extra)
-            tallies.append(tally)
-            if interrupted:
-                break
-    return sum_up(tallies, interrupted=interrupted)
+    for name in names:
+        say(f"\n== {name} ==")
+        tally, interrupted = timed(name, extra)
+        tallies.append(tally)
+        if interrupted:
+            return tallies, True
+    return tallies, False
+
+
+def run_all(extra: list[str]) -> int:
+    """Run every part, in lanes side by side, print what each lane printed and the summary, and return the exit code."""
+    begin = time.monotonic()
+    every = [name for names in LANES for name in names]
+    with (
+        daemons_as_found(), openstack_as_found(every), images_of_this_run(),
+        tempfile.TemporaryDirectory(prefix="cms-lanes-") as folder,
+    ):  # fmt: skip
+        lanes = [Lane(names, Path(folder) / f"{number}", extra) for number, names in enumerate(LANES)]
+        try:
+            while [lane for lane in lanes if lane.runs()]:
+                bury({lane.child.pid for lane in lanes})
+                time.sleep(0.2)
+            interrupted = False
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            for lane in lanes:
+                lane.end()
+        tallies = [tally for lane in lanes for tally in lane.tallies()]
+    order = {name: place for place, name in enumerate(PARTS)}
+    tallies.sort(key=lambda tally: order[tally.name])
+    return sum_up(tallies, time.monotonic() - begin, interrupted=interrupted)
+
+
+def lane(names: list[str], figure: Path, extra: list[str]) -> int:
+    """Run parts for whoever runs this as a lane, and leave the counts in the file `figure`."""
+    tallies, interrupted = one_by_one(names, extra)
+    figure.write_text(json.dumps([vars(tally) for tally in tallies]))
+    return 130 if interrupted else 0
+
+
+class Lane:
+    """Some parts in a process of their own; the first lane prints at once, others when they have ended."""
+
+    def __init__(self, names: Sequence[str], place: Path, extra: list[str]) -> None:
+        self.names, self.figure, self.said = names, place.with_suffix(".json"), place.with_suffix(".log")
+        self.quiet = names is not LANES[0]
+        argv = [sys.executable, "-m", "tests.run", *names, "--figure", str(self.figure), "--", *extra]
+        with self.said.open("wb") as file:
+            self.child = subprocess.Popen(
+                argv, cwd=ROOT, stdin=subprocess.DEVNULL,
+                stdout=file if self.quiet else None, stderr=subprocess.STDOUT if self.quiet else None,
+            )  # fmt: skip
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.child.poll() is None
+
+    def end(self) -> None:
+        """Stop it if it still runs, as Ctrl-C does, and print what it printed."""
+        if self.runs():
+            self.child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(timeout=30)
+            self.child.kill()
+            self.child.wait()
+        if self.quiet:
+            say(self.said.read_text(errors="replace"))
+
+    def tallies(self) -> list[Tally]:
+        """Return the counts of its parts; one that was not counted has failed."""
+        try:
+            counted = {row["name"]: Tally(**row) for row in json.loads(self.figure.read_text())}
+        except (OSError, ValueError):
+            counted = {}
+        return [counted.get(name) or Tally(name, failed=1) for name in self.names]
 
 
 def timed(name: str, extra: list[str]) -> tuple[Tally, bool]:
@@ -258,8 +379,8 @@ def timed(name: str, extra: list[str]) -> tuple[Tally, bool]:
     return tally, interrupted
 
 
-def sum_up(tallies: list[Tally], *, interrupted: bool) -> int:
-    """Print a line per part and the closing line; return the exit code."""
+def sum_up(tallies: list[Tally], seconds: float, *, interrupted: bool) -> int:
+    """Print a line per part and the closing lines, with the `seconds` that all took; return the exit code."""
     say()
     total = Tally("total")
     for tally in tallies:
@@ -267,8 +388,7 @@ def sum_up(tallies: list[Tally], *, interrupted: bool) -> int:
         total.passed += tally.passed
         total.failed += tally.failed
         total.skipped += tally.skipped
-        total.seconds += tally.seconds
-    say(f"all parts    {total.seconds:8.1f} s")
+    say(f"all parts  {seconds:8.1f} s")
     say(total.words())
     if interrupted:
         return 130
@@ -294,15 +414,23 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def main(argv: list[str]) -> int:
     """Run what `argv` names and return the exit code."""
     options, extra = parse(argv)
-    adopt_orphans()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # thousands of short processes would compile all they import
+    inside = options.part[:1] == ["campaign"] and options.figure is not None
+    if not inside:  # whoever calls a campaign collects what it leaves behind
+        adopt_orphans()
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background job ignores it, and so do its children
+    if not options.part:
+        return run_all(extra)
     if options.part[:1] != ["campaign"]:
-        return run_parts(options.part or list(PARTS), extra)
+        return lane(options.part, options.figure, extra) if options.figure else run_parts(options.part, extra)
+    if inside:
+        return max(campaign(name, options.times, options.figure) for name in options.part[1:])
     if len(options.part) > 1:
-        with daemons_as_found():
-            return max(campaign(name, options.times, options.figure) for name in options.part[1:])
+        wanted = ["smoke"] if any("openstack" in name for name in options.part[1:]) else []
+        with daemons_as_found(), openstack_as_found(wanted):
+            return max(campaign_beside(name, options.times)[0] for name in options.part[1:])
     for name, (description, times) in campaigns().items():
         say(f"{name:<16} {description} (a full run does it {times} times)")
     return 0

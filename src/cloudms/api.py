@@ -12,6 +12,7 @@ from cloudms.clock import Clock
 from cloudms.context import Context, Progress, unheard
 from cloudms.errors import Invalid, Timeout
 from cloudms.model import Noun, Operation
+from cloudms.older import CALLS, Call, in_our_words
 from cloudms.record import Record
 from cloudms.registry import VerbEntry
 
@@ -93,10 +94,11 @@ class Found(list[Any]):
 class Command:
     """A verb that can be called, or a noun with verbs below it."""
 
-    def __init__(self, cms: Cms, path: tuple[str, ...], entry: VerbEntry | None) -> None:
+    def __init__(self, cms: Cms, path: tuple[str, ...], entry: VerbEntry | None, older: Call | None = None) -> None:
         self._cms = cms
         self._path = path
         self._entry = entry
+        self._older = older or Call(verb=path)
         self.__name__ = "_".join(path)
         self.__doc__ = entry.summary if entry else registry.index().texts.get(path[0], "")
 
@@ -137,14 +139,18 @@ class Command:
             below = ", ".join(_words(self._path))
             raise TypeError(f"cms.{'.'.join(self._path)} is a noun; call one of its verbs: {below}")
         verb = self._entry.load()
+        arguments, options = in_our_words(self._older, arguments, options)
         given = dict(self.__signature__.bind(*arguments, **options).arguments)
         dry_run = given.pop("dry_run", False) if verb.changes else False
         values = _coerced(self._entry, given)
         result = verb.function(self._cms.context, **values)
         if not verb.changes:
-            return self._read(result, str(values.get("cloud") or ""))
+            found = self._read(result, str(values.get("cloud") or ""))
+            return getattr(found, self._older.gives) if self._older.gives else found
         if dry_run:
-            return result
+            from cloudms.engine import rehearse
+
+            return rehearse(self._cms.context, result)
         handle = Handle(self._cms.context, result)
         self._cms._handles.append(handle)
         return handle
@@ -250,13 +256,14 @@ def _below(cms: Cms, path: tuple[str, ...], word: str) -> Command:
     if word.startswith("__"):
         raise AttributeError(word)
     index = registry.index()
+    older = CALLS.get((*path, word))
     for spelled in dict.fromkeys((word, word.rstrip("_"), word.replace("_", "-"))):
-        longer = registry.canonical((*path, spelled))
+        longer = older.verb if older else registry.canonical((*path, spelled))
         entry = index.exact(list(longer))
         if entry is not None and "python" not in entry.doors:
             entry = None
         if entry is not None or _words(longer):
-            return Command(cms, longer, entry)
+            return Command(cms, longer, entry, older)
     raise AttributeError(f"cms has no command '{' '.join((*path, word))}'; {index.suggest([*path, word])}", name=word)
 
 
@@ -267,6 +274,7 @@ def _words(path: tuple[str, ...]) -> list[str]:
     following = [
         e.path[len(path)] for e in registry.index().below(path) if len(e.path) > len(path) and "python" in e.doors
     ]
+    following += [call[-1] for call in CALLS if following and call[:-1] == path]
     plain = (word.replace("-", "_") for word in dict.fromkeys(following))
     return [f"{word}_" if iskeyword(word) else word for word in plain]
 
@@ -285,6 +293,8 @@ def _value(parameter: Parameter, value: Any) -> Any:
     if parameter.many:
         single = isinstance(value, str | Path | Record) or not isinstance(value, Iterable)
         return [_one(parameter, item) for item in ([value] if single else value)]
+    if parameter.names == "cloud" and isinstance(value, list | tuple):
+        return ",".join(_one(parameter, item) for item in value)
     return _one(parameter, value)
 
 
@@ -295,4 +305,6 @@ def _one(parameter: Parameter, value: Any) -> Any:
         return Path(value)
     if parameter.choices and value not in parameter.choices:
         raise Invalid(f"{parameter.name} cannot be {value!r}", hint=f"it is one of {', '.join(parameter.choices)}")
+    if parameter.least is not None and isinstance(value, int | float) and value < parameter.least:
+        raise Invalid(f"{parameter.name} cannot be {value!r}", hint=f"it is {parameter.least} or more")
     return value

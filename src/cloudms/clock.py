@@ -63,6 +63,11 @@ def iso(seconds: float | None) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def backoff(vain: int, first: float = 60.0, longest: float = 900.0) -> float:
+    """Return the seconds to wait after so many tries in vain: twice as long each time, `longest` at most."""
+    return min(first * 2.0 ** min(vain - 1, 30), longest) if vain > 0 else 0.0
+
+
 def age(seconds: float) -> str:
     """Return a duration of `seconds` for people: 5s, 12m, 3h, 2d."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

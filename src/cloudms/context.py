@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 from cloudms import paths, registry
 from cloudms.clock import Clock, SystemClock
-from cloudms.errors import CloudmsError, Interrupted, NotFound
+from cloudms.errors import CloudmsError, Interrupted, Invalid, NotFound
 
 if TYPE_CHECKING:
     from cloudms.catalog.base import Catalog
     from cloudms.clouds.base import Cloud
     from cloudms.config import Config
+    from cloudms.fanout.pool import Pool
 
 Progress = Callable[[str, str], None]
 """Told (target, what happens now) while a change runs."""
+Heard = Callable[[str, str, str], None]
+"""Told (target, stdout or stderr, whole lines of text) while something runs that says much; it must not wait."""
 
 
 def unheard(_target: str, _text: str) -> None:
@@ -48,14 +51,21 @@ class Context:
         self.chosen_cloud = cloud
         self.terminal = False
         """Whether a person sees on a terminal what a child process writes to stdout; a door says so."""
+        self.lasting = False
+        """Whether the process goes on after the verb: another program is then run beside it, not in its place."""
+        self.heard: Heard | None = None
         self.base_name = ""
         self.actor = actor or default_actor()
         self.stopping = threading.Event()
         self.warnings: list[str] = []
+        self.notes: list[str] = []
         self._config = config
         self._catalog = catalog
+        self._opened: dict[str, Cloud] = {}
         self._clouds: dict[str, Cloud] = {}
         self._lock = threading.Lock()
+        self._trunk: Context | None = None
+        self._pool: Pool | None = None
 
     @property
     def config(self) -> Config:
@@ -74,12 +84,25 @@ class Context:
     @property
     def catalog(self) -> Catalog:
         """Return the catalog; `catalog.kind` in the configuration says which store, SQLite by default."""
+        if self._trunk is not None:
+            return self._trunk.catalog
         with self._lock:
             if self._catalog is None:
                 kind = str(self.config.get("catalog.kind") or "sqlite")
                 store = registry.load("cloudms.catalogs", kind)
                 self._catalog = store(paths.catalog()) if kind == "sqlite" else store()
             return self._catalog
+
+    def pool(self) -> Pool:
+        """Return the connections to hosts, which stay open until this context is closed."""
+        if self._trunk is not None:
+            return self._trunk.pool()
+        with self._lock:
+            if self._pool is None:
+                from cloudms.fanout.pool import Pool
+
+                self._pool = Pool(clock=self.clock)
+            return self._pool
 
     @property
     def owner(self) -> str:
@@ -89,11 +112,11 @@ class Context:
     def cloud_names(self, chosen: str = "") -> list[str]:
         """Return the clouds to work on: the chosen ones, or all active ones and those where VMs are known to be.
 
-        Raises: NotFound.
+        Parameters: `chosen`, a name, several as in `a,b`, or `all`. Raises: NotFound, Invalid (a list of none).
         """
         chosen = chosen or self.chosen_cloud
         if chosen and chosen != "all":
-            return [self.config.cloud(name).name for name in chosen.split(",")]
+            return [self.config.cloud(name).name for name in listed(chosen)]
         active = [cloud.name for cloud in self.config.clouds() if cloud.active]
         return active + [name for name in self.catalog.clouds("vm") if name not in active and self._known(name)]
 
@@ -112,11 +135,21 @@ class Context:
         name: str = self.config.cloud(chosen or self.chosen_cloud or self.config.default_cloud()).name
         return name
 
+    def new_clouds(self, chosen: str = "") -> list[str]:
+        """Return the clouds that new things go to: the chosen ones (`a,b`), else the default one.
+
+        Raises: NotFound, Invalid (a list of none).
+        """
+        chosen = chosen or self.chosen_cloud
+        return [self.config.cloud(name).name for name in listed(chosen)] if chosen else [self.default_cloud()]
+
     def cloud(self, name: str) -> Cloud:
         """Open a cloud once, behind its guards. Raises: NotFound, MissingExtra, ConfigError."""
         with self._lock:
+            if name not in self._opened:
+                self._opened[name] = self._open(name)
             if name not in self._clouds:
-                self._clouds[name] = self._open(name)
+                self._clouds[name] = self._guarded(name)
             return self._clouds[name]
 
     def cloud_class(self, name: str) -> type[Cloud]:
@@ -136,7 +169,7 @@ class Context:
 
     def _open(self, name: str) -> Cloud:
         from cloudms.clouds.base import Setup
-        from cloudms.guards import guard
+        from cloudms.guards import blamed, guard, is_ours
 
         settings = self.config.cloud(name)
         cls: type[Cloud] = registry.load("cloudms.clouds", settings.kind)
@@ -148,13 +181,32 @@ class Context:
             owner=self.owner,
             clock=self.clock,
         )
-        return guard(cls(setup), clock=self.clock, report=lambda text: self.progress(name, text), pause=self.pause)
+        try:
+            opened = cls(setup)
+        except CloudmsError:
+            raise
+        except Exception as error:
+            if is_ours(cls):
+                raise
+            raise blamed(name, cls, "opening it", error) from error
+        return guard(opened, clock=self.clock)
+
+    def _guarded(self, name: str) -> Cloud:
+        """Return an open cloud whose waiting this context stops, and whose reports it hears."""
+        from cloudms.guards import beside
+
+        return beside(self._opened[name], report=lambda text: self.progress(name, text), pause=self.pause)
 
     def warn(self, text: str) -> None:
         """Keep a warning that the door shows on stderr when the verb has ended."""
         with self._lock:
             if text not in self.warnings:
                 self.warnings.append(text)
+
+    def note(self, text: str) -> None:
+        """Keep a sentence about the result that the door shows on stderr when the verb has ended."""
+        with self._lock:
+            self.notes.append(text)
 
     def stop(self) -> None:
         """Ask everything that waits or has not begun to stop; what has begun ends its current call."""
@@ -173,23 +225,46 @@ class Context:
         """Return a context for one of several changes at a time: all is shared but what stops it; never close it."""
         other = Context(
             config=self.config,
-            catalog=self.catalog,
             clock=self.clock,
             progress=self.progress,
             cloud=self.chosen_cloud,
             actor=self.actor,
         )
-        other._clouds, other._lock, other.warnings = self._clouds, self._lock, self.warnings
+        other._trunk = self._trunk or self
+        other._opened, other._lock, other.warnings = self._opened, self._lock, self.warnings
+        other.notes = self.notes
+        other.lasting = self.lasting
         return other
 
     def close(self) -> None:
-        """Close clouds and catalog."""
-        for cloud in self._clouds.values():
-            cloud.close()
+        """Close clouds, connections to hosts and catalog."""
+        self.close_clouds()
+        self.close_pool()
         if self._catalog is not None:
             self._catalog.close()
-        self._clouds.clear()
         self._catalog = None
+
+    def close_pool(self) -> None:
+        """Close the connections to hosts; one that is needed again is made again."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def close_clouds(self) -> None:
+        """Close the clouds; one that is needed again is opened again."""
+        for cloud in self._opened.values():
+            cloud.close()
+        self._opened.clear()
+        self._clouds.clear()
+
+
+def listed(words: str) -> list[str]:
+    """Return the clouds of `a,b`, each once. Raises: Invalid when there are none."""
+    found = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if not found:
+        raise Invalid(f"'{words}' names no cloud", hint="--cloud NAME, or several: --cloud local,aws")
+    return found
 
 
 def default_actor() -> str:

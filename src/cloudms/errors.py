@@ -152,3 +152,16 @@ def tree() -> list[type[CloudmsError]]:
     for cls in found:
         found.extend(cls.__subclasses__())
     return found
+
+
+def rebuilt(public: Mapping[str, Any]) -> CloudmsError:
+    """Return the error that a public form was made of."""
+    cls = next((c for c in tree() if c.code == public.get("code")), CloudmsError)
+    error = cls.__new__(cls)
+    CloudmsError.__init__(
+        error,
+        str(public.get("message", "it failed")),
+        hint=str(public.get("hint", "")),
+        details=public.get("details") or {},
+    )
+    return error

@@ -29,11 +29,40 @@ C = TypeVar("C", bound=Cloud)
 T = TypeVar("T")
 
 LISTS = frozenset(
-    f"list_{word}" for word in ("vms", "images", "flavors", "snapshots", "keys", "locations", "addresses", "volumes")
+    f"list_{word}"
+    for word in (
+        "vms",
+        "images",
+        "flavors",
+        "snapshots",
+        "keys",
+        "locations",
+        "addresses",
+        "volumes",
+        "volume_snapshots",
+        "secgroups",
+        "quotas",
+    )
 ) | {"leftovers"}
 """Calls that return rows one after another."""
 
-READS = LISTS | {"reach", "get_vm", "ready", "half_made", "detached", "console_log", "metrics"}
+READS = LISTS | {
+    "reach",
+    "get_vm",
+    "get_vms",
+    "find_image",
+    "find_flavor",
+    "price",
+    "thing_price",
+    "ready",
+    "half_made",
+    "detached",
+    "console_log",
+    "metrics",
+    "history",
+    "image_queries",
+    "walk_images",
+}
 """Calls that change nothing; every other call of the contract counts as a change."""
 
 _FREE = frozenset(("roles", "supports", "close", "follow_console"))
@@ -80,15 +109,15 @@ class Timing(Record):
 class Gate:
     """The one place that the calls of all threads to one cloud pass: a rate limit and a pause that all keep."""
 
-    def __init__(self, rules: Rules, clock: Clock, pause: Callable[[float], None]) -> None:
-        self._rules, self._clock, self._pause = rules, clock, pause
+    def __init__(self, rules: Rules, clock: Clock) -> None:
+        self._rules, self._clock = rules, clock
         self._lock = threading.Lock()
         self._tokens = float(rules.burst)
         self._filled = clock.monotonic()
         self._closed_until = 0.0
 
-    def enter(self, latest: float) -> None:
-        """Wait for a turn. Raises: Throttled when it would come after the monotonic time `latest`."""
+    def enter(self, latest: float, pause: Callable[[float], None]) -> None:
+        """Wait for a turn with `pause`. Raises: Throttled when it would come after the monotonic time `latest`."""
         while (wait := self._turn()) > 0:
             if self._clock.monotonic() + wait > latest:
                 raise Throttled(
@@ -96,7 +125,7 @@ class Gate:
                     hint="try again later",
                     details={"retry_after": wait},
                 )
-            self._pause(wait)
+            pause(wait)
 
     def close(self, seconds: float) -> None:
         """Hold back everybody for `seconds`."""
@@ -135,7 +164,7 @@ class Guarded:
     ) -> None:
         self._cloud, self._rules, self._clock = cloud, rules, clock
         self._report, self._pause, self._dice, self._dry_run = report, pause, dice, dry_run
-        self._gate = Gate(rules, clock, pause)
+        self._gate = Gate(rules, clock)
         self._calls = contract_calls()
         self._lock = threading.Lock()
         self._timings: dict[str, Timing] = {}
@@ -179,7 +208,7 @@ class Guarded:
         """Call until it succeeds, or until its error is not worth another attempt."""
         while True:
             try:
-                self._gate.enter(attempts.latest)
+                self._gate.enter(attempts.latest, self._pause)
                 return self._clocked(name, call, tries=1)
             except CloudmsError as error:
                 attempts.failed(error)
@@ -206,6 +235,12 @@ class Guarded:
             done = call()
             failures = 0
             return done
+        except CloudmsError:
+            raise
+        except Exception as error:
+            if is_ours(type(self._cloud)):
+                raise
+            raise blamed(self._cloud.name, type(self._cloud), name, error) from error
         finally:
             seconds = self._clock.monotonic() - began
             with self._lock:
@@ -262,6 +297,31 @@ def guard(
         rules = Rules(rate=_seconds(cloud.setup.options.get("calls_per_second")))
     stand_in = Guarded(unguarded(cloud), rules, time, report, pause or time.sleep, dice or _random, dry_run)
     return cast("C", stand_in)
+
+
+def beside(cloud: C, *, report: Report, pause: Callable[[float], None]) -> C:
+    """Return another stand-in for a guarded cloud, for a second change that is stopped and reported on its own.
+
+    Both keep the same pauses and the same record of costs. Parameters: `report` and `pause` as for `guard`.
+    """
+    own = vars(cloud)
+    made = Guarded(own["_cloud"], own["_rules"], own["_clock"], report, pause, own["_dice"], own["_dry_run"])
+    made.__dict__.update({name: own[name] for name in ("_gate", "_lock", "_timings")})
+    return cast("C", made)
+
+
+def is_ours(cls: type[Cloud]) -> bool:
+    """Whether a cloud is built in; a bug in it is a bug of the house."""
+    return cls.__module__.partition(".")[0] == "cloudms"
+
+
+def blamed(cloud: str, cls: type[Cloud], what: str, error: Exception) -> CloudmsError:
+    """Return the error for a bug in the cloud of a plug-in, which must not hide what other clouds have to say."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return CloudmsError(
+        f"cloud '{cloud}' has a bug in {cls.__module__}, {what}: {text}",
+        hint="it comes from a plug-in: cms plugin list names them; report it to its authors",
+    )
 
 
 def unguarded(cloud: C) -> C:

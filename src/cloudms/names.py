@@ -69,9 +69,9 @@ def valid(name: str) -> str:
         return name
     suggestion = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("-_.").rstrip("-")[:63] or "vm1"
     shown = name if len(name) <= 80 and name.isprintable() else ascii(name[:60])
-    reason = "is longer than 63 characters" if len(name) > 63 else "has characters a VM name cannot have"
+    reason = "is longer than 63 characters" if len(name) > 63 else "has characters a name cannot have"
     raise Invalid(
-        f"the name {shown!r} {reason}" if name else "a VM name cannot be empty",
+        f"the name {shown!r} {reason}" if name else "a name cannot be empty",
         hint=f"letters, digits, '-', '_' and '.' are allowed, the first a letter or digit: {suggestion}",
     )
 

@@ -1,9 +1,10 @@
 """Name → class for every family, and words → verb for the doors; built-ins and plug-ins come in by the same door.
 
-A plug-in is a distribution with entry points in the groups `cloudms.clouds`, `cloudms.catalogs`, `cloudms.formats`
-(a function that writes rows, see `doors.formats`) or `cloudms.verbs` (a module with verbs). Scanning entry points and
-importing every verb costs more than a whole short command, so the result is kept as an index in the cache folder and
-made anew when a folder of `sys.path` or a verb file has changed.
+A plug-in is a distribution with entry points in the groups `cloudms.clouds`, `cloudms.catalogs`, `cloudms.balancers`,
+`cloudms.formats` (a function that writes rows, see `doors.formats`) or `cloudms.verbs` (a module with verbs). What
+cannot come in is left out and named; it never stops cms. Scanning entry points and importing every verb costs more than
+a whole short command, so the result is kept as an index in the cache folder and made anew when a folder of `sys.path`
+or a verb file changed.
 """
 
 from __future__ import annotations
@@ -15,40 +16,28 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cloudms import __version__, paths
+from cloudms import __version__, families, paths
 from cloudms.errors import CloudmsError, Invalid, NotFound, Unsupported
+from cloudms.families import FAMILIES
+from cloudms.older import COMMANDS
 from cloudms.record import Record
 from cloudms.verb import Verb, verbs_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FAMILIES: Mapping[str, Mapping[str, str]] = {
-    "cloudms.clouds": {
-        "libvirt": "cloudms.clouds.libvirt.driver:LibvirtCloud",
-        "fake": "cloudms.clouds.fake:FakeCloud",
-    },
-    "cloudms.catalogs": {
-        "sqlite": "cloudms.catalog.sqlite:SqliteCatalog",
-        "memory": "cloudms.catalog.memory:MemoryCatalog",
-    },
-    "cloudms.formats": {
-        "table": "cloudms.doors.formats:table",
-        "json": "cloudms.doors.formats:as_json",
-        "yaml": "cloudms.doors.formats:as_yaml",
-        "csv": "cloudms.doors.formats:as_csv",
-        "name": "cloudms.doors.formats:names",
-    },
-    "cloudms.verbs": {},
-}
-"""The built-in members by group; the built-in verbs are the modules of `cloudms.verbs`."""
+    from cloudms.plugins import Plugin
 
-NOUN_ALIASES = {"keypair": "key", "size": "flavor"}
-"""The ancestors' words for our nouns."""
+NOUN_ALIASES = {"keypair": "key", "job": "experiment", "size": "flavor", "address": "ip", "sec": "secgroup"}
+"""Other words for our nouns, most of them the ancestors'."""
+SHELL_WORDS = frozenset(
+    ("banner", "cd", "echo", "exit", "help", "history", "pause", "q", "quit", "sleep", "source", "true", "var")
+)
+"""Commands of the shell alone: a cloud of such a name could be reached from the command line and not from there."""
 
 
 class VerbEntry(Record):
-    """What the index knows of a verb without importing it."""
+    """What the index knows of a verb without importing it; `plugin` names the distribution, none for a built-in."""
 
     path: tuple[str, ...]
     module: str
@@ -56,16 +45,25 @@ class VerbEntry(Record):
     aliases: tuple[str, ...] = ()
     doors: tuple[str, ...] = ()
     changes: bool = False
+    sends: bool = False
+    plugin: str = ""
 
     def __post_init__(self) -> None:
-        """Accept JSON lists."""
+        """Accept JSON lists, and what a verb has."""
         own = self.__dict__
+        own["sends"] = bool(self.sends)
         for name in ("path", "aliases", "doors"):
             own[name] = tuple(own[name])
 
     def load(self) -> Verb:
-        """Import the verb."""
-        for found in verbs_of(import_module(self.module)):
+        """Import the verb. Raises: NotFound (it is gone), Unsupported (the module of a plug-in is broken)."""
+        try:
+            module = import_module(self.module)
+        except (Exception, SystemExit) as error:
+            if not self.plugin:
+                raise
+            raise _unusable(f"the command '{' '.join(self.path)}' of the plug-in '{self.plugin}'", error) from error
+        for found in verbs_of(module):
             if found.path == self.path:
                 return found
         raise NotFound(f"'{' '.join(self.path)}' is no longer in {self.module}", hint="try again")
@@ -74,7 +72,9 @@ class VerbEntry(Record):
 class Index(Record):
     """Every verb and family member that is installed.
 
-    `texts` says in one line what each noun is; `broken` names plug-ins that failed, with the reason.
+    `texts` says in one line what each noun is; `plugins` are the other distributions that add to it, `broken` names
+    those of which something was left out, with the reason; `watched` are the files of their verbs, and when they were
+    last changed.
     """
 
     stamp: str
@@ -82,10 +82,14 @@ class Index(Record):
     texts: Mapping[str, str] = {}
     families: Mapping[str, Mapping[str, str]] = {}
     broken: Mapping[str, str] = {}
+    plugins: tuple[Mapping[str, Any], ...] = ()
+    watched: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Accept JSON objects."""
         own = self.__dict__
+        own["plugins"] = tuple(self.plugins)
+        own["watched"] = tuple((path, when) for path, when in self.watched)
         own["verbs"] = tuple(v if isinstance(v, VerbEntry) else VerbEntry(**v) for v in self.verbs)
 
     def find(self, words: Iterable[str]) -> tuple[VerbEntry, list[str]]:
@@ -119,25 +123,27 @@ class Index(Record):
 
     def reserved(self) -> frozenset[str]:
         """Return the words that a cloud, an alias or a plug-in's noun cannot take."""
-        return frozenset(self.nouns()) | frozenset(NOUN_ALIASES) | {"help", "shell", "serve", "portal"}
+        return frozenset(self.nouns()) | frozenset(NOUN_ALIASES) | SHELL_WORDS | {"shell", "serve", "portal", "all"}
 
-    def suggest(self, words: list[str]) -> str:
-        """Return a hint for words that are no command."""
+    def suggest(self, words: list[str], door: str = "") -> str:
+        """Return a hint for words that are no command; with a `door` only of commands that stand in it."""
         from cloudms.names import nearest
 
         noun = canonical(words[:1])
         if len(words) > 1 and self.below(noun):
-            known = [e.path[1] for e in self.below(noun) if len(e.path) > 1]
+            known = [e.path[1] for e in self.below(noun) if len(e.path) > 1 and door in ("", *e.doors)]
             close = nearest(words[1], known)
             return f"did you mean: cms {noun[0]} {close}" if close else f"cms {noun[0]} --help lists its commands"
-        close = nearest(words[0], list(self.nouns())) if words else None
+        nouns = [noun for noun, found in self.nouns().items() if any(door in ("", *e.doors) for e in found)]
+        close = nearest(words[0], nouns) if words else None
         return f"did you mean: cms {close}" if close else "cms --help lists the commands"
 
 
 def canonical(words: Iterable[str]) -> tuple[str, ...]:
-    """Return words with the ancestors' noun replaced by ours."""
+    """Return words with the ancestors' noun, or their whole command, replaced by ours."""
     path = tuple(words)
-    return (NOUN_ALIASES.get(path[0], path[0]), *path[1:]) if path else path
+    path = (NOUN_ALIASES.get(path[0], path[0]), *path[1:]) if path else path
+    return COMMANDS.get(path, path)
 
 
 def load(family: str, name: str) -> type[Any]:
@@ -152,15 +158,63 @@ def load(family: str, name: str) -> type[Any]:
             f"no {word} of kind '{name}' is installed",
             hint=f"did you mean '{close}'" if close else f"known kinds: {', '.join(sorted(members))}",
         )
-    module, _, attribute = members[name].partition(":")
     try:
-        found: type[Any] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise Unsupported(
-            f"'{name}' ({module}) cannot be loaded: {error}", hint="cms doctor names what is broken"
-        ) from error
+        return load_from(members[name])
+    except CloudmsError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _unusable(f"'{name}' ({members[name].partition(':')[0]})", error) from error
+
+
+def load_from(value: str) -> type[Any]:
+    """Import what an entry point names. Raises whatever importing it raises."""
+    module, _, attribute = value.partition(":")
+    found: type[Any] = getattr(import_module(module), attribute)
     return found
 
+
+def _unusable(what: str, error: BaseException) -> Unsupported:
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return Unsupported(f"{what} cannot be loaded: {text}", hint="cms doctor names what is broken")
+
+
+def plugins() -> list[Plugin]:
+    """Return every plug-in, with what is wrong with it now: all that it brings is imported."""
+    from cloudms.plugins import WORDS, Plugin, reason
+
+    groups = {word: group for group, word in WORDS.items()}
+    known = {str(document["name"]): Plugin(**document) for document in index().plugins}
+    found = []
+    for name, why in index().broken.items():
+        known.setdefault(name, Plugin(name=name, problems=(why,)))
+    for plugin in known.values():
+        problems = list(plugin.problems)
+        for added in plugin.adds:
+            word, _, name = added.partition(" ")
+            try:
+                _ = index().find(name.split())[0].load() if word == "command" else load(groups[word], name)
+            except CloudmsError as error:
+                problems.append(reason(error))
+        found.append(plugin.with_(problems=tuple(dict.fromkeys(problems))))
+    return found
+
+
+def plugin_of(error: BaseException) -> str:
+    """Return the plug-in whose code raised an error, or nothing when it was the house's own."""
+    owners = {
+        str(module).partition(".")[0]: str(plugin["name"]) for plugin in index().plugins for module in plugin["modules"]
+    }
+    found, step = "", error.__traceback__
+    while owners and step is not None:
+        found = owners.get(str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0], found)
+        step = step.tb_next
+    return found
+
+
+_WORDS_OF_THE_HOUSE = tuple(
+    VerbEntry(path=(word,), module="", summary="") for word in (*NOUN_ALIASES, "help", "portal")
+)
+"""Words that are no commands of their own and that no plug-in can take."""
 
 _index: Index | None = None
 
@@ -195,8 +249,8 @@ def _modules(folder: str, package: str) -> list[tuple[str, os.stat_result]]:
 
 
 def _stamp() -> str:
-    own = os.stat(__file__)  # noqa: PTH116 (start-up path)
-    parts = [__version__, sys.version, f"{own.st_mtime_ns}:{own.st_size}"]
+    own = [os.stat(file) for file in (__file__, families.__file__)]  # noqa: PTH116 (start-up path)
+    parts = [__version__, sys.version, *(f"{stat.st_mtime_ns}:{stat.st_size}" for stat in own)]
     parts += [f"{name}:{stat.st_mtime_ns}:{stat.st_size}" for name, stat in _modules(_verbs_folder(), "cloudms.verbs")]
     for folder in sys.path:
         try:
@@ -217,38 +271,54 @@ def _cached(stamp: str) -> Index | None:
     try:
         with _file().open("rb") as file:
             document = json.load(file)
-        return Index(**document) if document["stamp"] == stamp else None
+        is_new = document["stamp"] == stamp and all(_changed(path) == when for path, when in document["watched"])
+        return Index(**document) if is_new else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _scan(stamp: str) -> Index:
-    from importlib.metadata import entry_points
+def _changed(path: str) -> int:
+    return os.stat(path).st_mtime_ns  # noqa: PTH116 (start-up path)
 
-    families = {group: dict(members) for group, members in FAMILIES.items()}
-    broken: dict[str, str] = {}
-    for group, members in families.items():
-        for point in entry_points(group=group):
-            members.setdefault(point.name, point.value)
-    entries = []
-    for module, _stat in _modules(_verbs_folder(), "cloudms.verbs"):
-        entries += _entries(module)
-    reserved = {entry.path[0] for entry in entries}
-    for name, module in families["cloudms.verbs"].items():
-        try:
-            entries += _fresh_nouns(_entries(module), reserved)
-        except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it must never stop cms)
-            broken[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    found = Index(stamp=stamp, verbs=tuple(_ordered(entries)), texts=_texts(entries), families=families, broken=broken)
+
+def _scan(stamp: str) -> Index:
+    from cloudms.plugins import Gathered, points
+
+    known = {group: dict(members) for group, members in FAMILIES.items()}
+    entries = [entry for module, _stat in _modules(_verbs_folder(), "cloudms.verbs") for entry in _entries(module)]
+    gathered, watched = Gathered(), dict[str, int]()
+    for point in points():
+        with gathered.trying(point):
+            if point.group == "cloudms.verbs":
+                brought = _entries(point.module, point.plugin)
+                watched |= _watched(point.module)
+                entries += gathered.verbs(point, brought, [*entries, *_WORDS_OF_THE_HOUSE])
+            else:
+                gathered.member(point, known[point.group])
+                load_from(point.value)
+    found = Index(
+        stamp=stamp,
+        verbs=tuple(_ordered(entries)),
+        texts=_texts(entries),
+        families=known,
+        broken={plugin.name: plugin.broken for plugin in gathered.plugins if plugin.problems},
+        plugins=tuple(plugin.to_document() for plugin in gathered.plugins),
+        watched=tuple(watched.items()),
+    )
     _store(found)
     return found
 
 
-def _entries(module: str) -> list[VerbEntry]:
-    return [
-        VerbEntry(path=v.path, module=module, summary=v.summary, aliases=v.aliases, doors=v.doors, changes=v.changes)
-        for v in verbs_of(import_module(module))
-    ]
+def _watched(module: str) -> dict[str, int]:
+    """Return the file of a module and when it was changed; installing it anew in place changes no folder's time."""
+    file = getattr(sys.modules[module], "__file__", None)
+    return {file: _changed(file)} if file and os.path.exists(file) else {}  # noqa: PTH110 (start-up path)
+
+
+def _entries(module: str, plugin: str = "") -> list[VerbEntry]:
+    shared = ("path", "summary", "aliases", "doors", "changes", "sends")
+    found = verbs_of(import_module(module))
+    return [VerbEntry(module=module, plugin=plugin, **{name: getattr(v, name) for name in shared}) for v in found]
 
 
 def _ordered(entries: list[VerbEntry]) -> list[VerbEntry]:
@@ -280,13 +350,6 @@ def _texts(entries: Iterable[VerbEntry]) -> dict[str, str]:
             found[noun] = text.strip().partition("\n")[0].rstrip(".")
             named |= {noun} if bears else set()
     return found
-
-
-def _fresh_nouns(entries: list[VerbEntry], reserved: set[str]) -> list[VerbEntry]:
-    for entry in entries:
-        if entry.path[0] in reserved:
-            raise CloudmsError(f"the word '{entry.path[0]}' is reserved")
-    return entries
 
 
 def _store(found: Index) -> None:

@@ -7,7 +7,7 @@ old key. The alias and known_hosts format are those of ssh_config(5) and sshd(8)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cloudms import paths
 from cloudms.errors import NotReady, Unsupported
@@ -69,6 +69,7 @@ def options(vm: Vm, connect_timeout: int = 10) -> list[str]:
     chosen = {
         "UserKnownHostsFile": f'"{paths.known_hosts()}"',
         "HostKeyAlias": alias(vm),
+        "HashKnownHosts": "no",
         "StrictHostKeyChecking": "yes" if pinned(vm) else "accept-new",
         "ConnectTimeout": str(connect_timeout),
         "LogLevel": "ERROR",
@@ -120,6 +121,17 @@ def pin(vm: Vm, keys: Sequence[str]) -> None:
     """Pin the host keys of a VM, replacing earlier ones."""
     with _known_hosts() as lines:
         lines[:] = _others(lines, vm) + [f"{alias(vm)} {key}" for key in keys]
+
+
+def accept(keys: Mapping[str, str]) -> dict[str, bool]:
+    """Pin one host key each under aliases that have none yet; return of each whether it is what is pinned now."""
+    with _known_hosts() as lines:
+        there: dict[str, list[str]] = {}
+        for line in lines:
+            name, _, key = line.partition(" ")
+            there.setdefault(name, []).append(key)
+        lines += [f"{name} {key}" for name, key in keys.items() if name not in there]
+    return {name: name not in there or key in there[name] for name, key in keys.items()}
 
 
 def unpin(vm: Vm) -> None:

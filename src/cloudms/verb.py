@@ -13,7 +13,7 @@ A changing verb returns a `Plan`, which the engine checks, writes down and execu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cloudms.record import Record
@@ -47,6 +47,12 @@ class Names(str):
     __slots__ = ()
 
 
+class Least(int):
+    """The smallest number that a parameter takes."""
+
+    __slots__ = ()
+
+
 class File(Record):
     """Marks a path parameter: a file to read (an upload over REST), or with `write` one to write."""
 
@@ -57,11 +63,20 @@ class Rest(Record):
     """Marks a list argument that takes everything after `--` untouched."""
 
 
+class Door(Record):
+    """What a verb returns that opens another door: its name, and what it is given. The command line goes over to it."""
+
+    name: str
+    values: Mapping[str, Any] = {}
+
+
 class Verb(Record):
     """One thing a person can do.
 
     `path` are its words; `aliases` other last words; `changes` whether it returns a plan; `streams` whether it yields
-    lines; `doors` where it stands; `columns` what a table shows; `example` one command line that works.
+    lines; `newest` whether a list begins with what is newest, so that a limit only cuts its end; `doors` where it
+    stands; `columns` what a table shows; `example` one command line that works. `sends` is what a door does instead
+    that cannot write where the person is: it takes those of the verb's parameters that it has, and returns an archive.
     """
 
     path: tuple[str, ...]
@@ -71,9 +86,11 @@ class Verb(Record):
     example: str = ""
     changes: bool = False
     streams: bool = False
+    newest: bool = False
     doors: tuple[str, ...] = DOORS
     aliases: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    sends: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -85,7 +102,7 @@ class Parameter(Record):
     """One parameter of a verb, as a door needs it.
 
     `type` is str, int, float, bool, dict (key=value pairs) or path; `many` whether it is a list; `argument` whether it
-    is positional; `choices` the words allowed; `names` the noun whose names it takes.
+    is positional; `choices` the words allowed; `least` the smallest number; `names` the noun whose names it takes.
     """
 
     name: str
@@ -96,6 +113,7 @@ class Parameter(Record):
     required: bool = False
     default: Any = None
     choices: tuple[str, ...] = ()
+    least: int | None = None
     names: str = ""
     short: str = ""
     file: File | None = None
@@ -106,10 +124,12 @@ def verb(
     *path: str,
     changes: bool = False,
     streams: bool = False,
+    newest: bool = False,
     doors: Sequence[str] = DOORS,
     aliases: Sequence[str] = (),
     columns: Sequence[str] = (),
     example: str = "",
+    sends: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function a verb; the first line of its docstring is its summary, the rest its text."""
 
@@ -123,9 +143,11 @@ def verb(
             example=example,
             changes=changes,
             streams=streams,
+            newest=newest,
             doors=tuple(doors),
             aliases=tuple(aliases),
             columns=tuple(columns),
+            sends=sends,
         )
         return function
 
@@ -139,24 +161,27 @@ def verbs_of(module: Any) -> list[Verb]:
 
 
 def parameters(of: Verb) -> list[Parameter]:
-    """Return the parameters of a verb, derived from the signature and annotations of its function."""
+    """Return the parameters of a verb, derived once from the signature and annotations of its function."""
+    known = of.function.__dict__
+    if "__parameters__" not in known:
+        known["__parameters__"] = tuple(_derived(of))
+    return list(known["__parameters__"])
+
+
+def _derived(of: Verb) -> Iterator[Parameter]:
     import inspect
     import typing
 
     hints = typing.get_type_hints(of.function, include_extras=True)
-    found = []
     for parameter in list(inspect.signature(of.function).parameters.values())[1:]:
         required = parameter.default is inspect.Parameter.empty
-        found.append(
-            Parameter(
-                name=parameter.name,
-                argument=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
-                required=required,
-                default=None if required else parameter.default,
-                **_annotation(hints[parameter.name]),
-            )
+        yield Parameter(
+            name=parameter.name,
+            argument=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
+            required=required,
+            default=None if required else parameter.default,
+            **_annotation(hints[parameter.name]),
         )
-    return found
 
 
 def _annotation(hint: Any) -> dict[str, Any]:
@@ -190,6 +215,8 @@ def _marks(marks: Iterable[Any]) -> dict[str, Any]:
             facts["short"] = str(mark)
         elif isinstance(mark, Names):
             facts["names"] = str(mark)
+        elif isinstance(mark, Least):
+            facts["least"] = int(mark)
         elif isinstance(mark, File):
             facts["file"] = mark
         elif isinstance(mark, Rest):

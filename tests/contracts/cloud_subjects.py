@@ -7,13 +7,18 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.aws.emulator import Lab
 from tests.images import provide
+from tests.live.openstack import lab as openstack
+from tests.live.openstack import lending
+from tests.live.openstack.accounts import METER, Account
+from tests.live.openstack.places import ONE
 
 from cloudms import registry
 from cloudms.clock import Clock, ManualClock, SystemClock
@@ -28,6 +33,8 @@ SECRET = "user-data-secret-4711"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g ada@lab"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAfHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB ada@lab"
 
+AMI_NAME = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20250610"
+
 SDKS = ("libvirt", "boto3", "botocore", "openstack", "keystoneauth1", "azure", "libcloud", "htcondor", "classad")
 """Packages that importing a cloud must not bring with it."""
 
@@ -35,18 +42,22 @@ SDKS = ("libvirt", "boto3", "botocore", "openstack", "keystoneauth1", "azure", "
 class Subject(Record):
     """A cloud under test.
 
-    `image` and `flavor` are what its VMs are made of; `prepare` makes what it needs in a folder and returns its
-    options, and `dismantle` takes it away; `missing` says why it cannot be tested here, or nothing; `clock` makes the
-    clock that its connections share. `patience` is how many seconds a change of state may take and `poll` how often it
-    is looked at; `crowd` how many VMs are made at once; `unique_names` whether two VMs cannot share a name; `sdk` the
-    package it stands on; `prompt` what its guest prints on the console when it has booted, and `settle` the seconds
-    from there until it listens to the power button. `live` ones run against something real.
+    `image` and `flavor` are what its VMs are made of, `larger` a flavor they can be resized to (empty: the next that
+    is larger); `prepare` makes what it needs in a folder and returns its options, `credentials` its secrets from
+    those, and `dismantle` takes it away; `missing` says why it cannot be tested here, or nothing; `clock` makes the
+    clock that its connections share. `patience` is how many seconds a change of state may take and `poll` how often
+    it is looked at; `crowd` how many VMs are made at once; `unique_names` whether two VMs cannot share a name; `sdk`
+    the package it stands on; `prompt` what its guest prints on the console when it has booted, and `settle` the
+    seconds from there until it listens to the power button. `live` ones run against something real, `services` among
+    them against servers, which boot no machine here.
     """
 
     kind: str
     label: str = ""
     image: str = ""
     flavor: str = ""
+    larger: str = ""
+    credentials: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _options: {}
     dismantle: Callable[[Mapping[str, Any]], None] = lambda _options: None
     prepare: Callable[[Path], Mapping[str, Any]] = lambda _folder: {}
     missing: Callable[[], str] = lambda: ""
@@ -59,6 +70,7 @@ class Subject(Record):
     prompt: str = ""
     settle: float = 0.0
     live: bool = False
+    services: bool = False
 
     @property
     def cls(self) -> type[Cloud]:
@@ -119,6 +131,52 @@ def without_libvirt() -> str:
     return "" if shutil.which("qemu-system-x86_64") else "QEMU is not installed"
 
 
+LABS: dict[str, Lab] = {}
+"""Pretended AWS servers by their URL."""
+
+
+def aws_options(_folder: Path) -> Mapping[str, Any]:
+    """Start a pretended AWS and return the settings of a cloud on it, which looks at two regions."""
+    lab = Lab(boot_seconds=0.3, stop_seconds=0.3, delete_seconds=0.3, visible_seconds=0.0)
+    lab.start()
+    LABS[lab.endpoint] = lab
+    return {"endpoint": lab.endpoint, "region": "us-east-1", "regions": ["us-east-1", "eu-west-1"], "hibernate": True}
+
+
+def aws_away(options: Mapping[str, Any]) -> None:
+    """Stop the pretended AWS."""
+    LABS.pop(options["endpoint"]).stop()
+
+
+def without_moto() -> str:
+    """Return why AWS cannot be pretended here, or nothing."""
+    missing = [package for package in ("boto3", "moto") if find_spec(package) is None]
+    return f"{' and '.join(missing)} is not installed" if missing else ""
+
+
+ACCOUNTS: dict[str, tuple[Account, ExitStack]] = {}
+"""Accounts in the lab by their project, with what is to be done when they are no longer needed."""
+
+
+PRICES = {"m1.tiny": 0.01, "m1.small": 0.02, "address": 0.005, "volume": 0.0001, "volume_snapshot": 0.00005}
+
+
+def openstack_options(_folder: Path) -> Mapping[str, Any]:
+    """Start the lab if it does not run, and return the settings of a cloud that a new account has there."""
+    stack = ExitStack()
+    lab = stack.enter_context(openstack.borrowed())
+    stack.enter_context(openstack.calm())
+    account = lab.account(roles=[METER])
+    stack.callback(lab.wipe, account)
+    ACCOUNTS[account.name] = account, stack
+    return {"region": ONE.name, "project": account.name, "prices": PRICES}
+
+
+def openstack_away(options: Mapping[str, Any]) -> None:
+    """Take the account away with all it has left."""
+    ACCOUNTS.pop(options["project"])[1].close()
+
+
 SUBJECTS = (
     Subject(
         kind="fake", image="micro", flavor="nano", prepare=fake_options(foreign=["theirs"]), clock=ManualClock, poll=0.5
@@ -128,8 +186,19 @@ SUBJECTS = (
         prepare=fake_options(unique_names=False, confirm_resize=False, boot_seconds=0, linger_seconds=0),
     ),
     Subject(
+        kind="aws", image=AMI_NAME, flavor="t3.micro", larger="t3.small", prepare=aws_options, dismantle=aws_away,
+        credentials=lambda options: LABS[options["endpoint"]].credentials, missing=without_moto, sdk="boto3",
+        patience=30.0, poll=0.1, live=True, services=True,
+    ),
+    Subject(
         kind="libvirt", image="micro", flavor="tiny", prepare=libvirt_options, dismantle=libvirt_away, crowd=4,
         missing=without_libvirt, sdk="libvirt", prompt="press Enter", settle=8.0, live=True,
+    ),
+    Subject(
+        kind="openstack", image="blank", flavor="m1.tiny", prepare=openstack_options,
+        credentials=lambda options: ACCOUNTS[options["project"]][0].login, dismantle=openstack_away,
+        missing=lending.missing, sdk="keystoneauth1", poll=0.3, crowd=4, live=True,
+        services=True,
     ),
 )  # fmt: skip
 
@@ -150,7 +219,8 @@ class Bench:
 
     def open(self, owner: str = OWNER) -> Cloud:
         """Return a new connection."""
-        setup = Setup(name="bench", options=self.options, owner=owner, clock=self.clock)
+        secrets = self.subject.credentials(self.options)
+        setup = Setup(name="bench", options=self.options, credentials=lambda: secrets, owner=owner, clock=self.clock)
         self.opened.append(self.subject.cls(setup))
         return self.opened[-1]
 
@@ -202,6 +272,8 @@ class Bench:
         vm = self.vm()
         if vm.state is VmState.AWAITING_CONFIRM:
             vm = self.cloud.confirm_vm(vm)  # type: ignore[attr-defined]
+        if vm.state is VmState.RESIZING:
+            vm = self.wait(vm, *(state for state in VmState if not state.transient))
         if vm.state is VmState.SUSPENDED:
             vm = self.cloud.resume_vm(vm)  # type: ignore[attr-defined]
         if vm.state is VmState.STOPPING:
@@ -250,6 +322,8 @@ class Bench:
 
     def other_flavor(self, vm: Vm) -> str:
         """Return a flavor to which `vm` can be resized: another one whose disk is not smaller."""
+        if self.subject.larger:
+            return next(each for each in (self.subject.larger, self.subject.flavor) if each != vm.flavor)
         flavors = {flavor.name: flavor for flavor in self.cloud.list_flavors()}
         return min(self._larger(flavors, flavors[vm.flavor]), key=lambda each: each.memory_mib).name
 

@@ -10,6 +10,7 @@ import pytest
 from catalog_stores import ONE_PROCESS, STORES
 
 from cloudms.catalog.base import Catalog, Scope
+from cloudms.catalog.rows import take_all_apart
 from cloudms.errors import Invalid, NotFound
 
 Open = Callable[[], Catalog]
@@ -133,6 +134,16 @@ def test_insert_takes_a_key_once(catalog: Catalog) -> None:
     assert stored is not None
     assert stored.document == {"by": "first"}
     assert told(catalog) == [1]
+
+
+def test_insert_many_takes_the_keys_that_are_free(catalog: Catalog) -> None:
+    catalog.insert("name", "b", {"by": "first"})
+    assert catalog.insert_many("name", {key: {"by": "second"} for key in "cba"}) == ["c", "a"]
+    assert catalog.insert_many("name", {"c": {"by": "third"}}) == catalog.insert_many("name", {}) == []
+    assert [row.document["by"] for row in catalog.find("name")] == ["second", "first", "second"]
+    with pytest.raises(Invalid):
+        catalog.insert_many("name", {"d": {}, "e": {"x": object()}})
+    assert keys(catalog, "name") == ["a", "b", "c"]
 
 
 def test_put_writes_only_what_changed(catalog: Catalog) -> None:
@@ -322,6 +333,26 @@ def test_a_search_has_an_end(catalog: Catalog) -> None:
         catalog.find("vm", text="x" * 1001)
 
 
+def test_words_are_found_among_many(catalog: Catalog) -> None:
+    rows = {f"{number:04d}": {"name": f"n{number}", "cloud": ("a", "b")[number % 2]} for number in range(2500)}
+    catalog.put("image", {key: rows[key] for key in sorted(rows, key=lambda key: key[::-1])})
+    catalog.put("vm", {"2499": {"name": "n2499"}})
+    assert keys(catalog, "image", text="n249") == ["0249", *(f"{number}" for number in range(2490, 2500))]
+    assert keys(catalog, "image", text="n249", limit=2) == ["0249", "2490"]
+    assert keys(catalog, "image", text="n249", limit=2, after="0249") == ["2490", "2491"]
+    assert keys(catalog, "image", text="n249", cloud="b", limit=9, after="2490") == [
+        "2491",
+        "2493",
+        "2495",
+        "2497",
+        "2499",
+    ]
+    assert keys(catalog, "image", text="N1", limit=3) == ["0001", "0010", "0011"]
+    assert keys(catalog, "image", text="n24", name="n2499") == ["2499"]
+    assert keys(catalog, "image", text="n2499", newest=True) == ["2499"]
+    assert keys(catalog, "image", text="nowhere", limit=5) == []
+
+
 def test_conditions_are_joined(catalog: Catalog) -> None:
     for number in range(40):
         cloud, env = ("aws", "local")[number % 2], ("test", "prod")[number % 4 // 2]
@@ -505,6 +536,36 @@ def test_what_another_listing_has_seen_is_not_for_a_query_to_forget(catalog: Cat
     refresh(catalog, second, aws("both"))
     assert refresh(catalog, first, {}) == []
     assert refresh(catalog, second, {}) == ["aws/both"]
+
+
+def test_a_query_that_a_row_never_leaves_forgets_what_others_have_seen(catalog: Catalog) -> None:
+    first, second = (Scope(kind="image", cloud="aws", query=query) for query in ("first", "second"))
+    refresh(catalog, IMAGES, aws("a", "b", "c"))
+    refresh(catalog, first, aws("a", "b"))
+    refresh(catalog, second, aws("b", "c"))
+    assert refresh(catalog, first, aws("a"), prune=False) == []
+    assert refresh(catalog, first, aws("a"), alone=False, prune=False) == ["aws/b"]
+    assert refresh(catalog, first, aws("a"), alone=False) == ["aws/b"]
+    assert keys(catalog, "image") == ["aws/a", "aws/c"]
+    assert refresh(catalog, second, aws("c"), alone=False) == []
+
+
+def test_long_lists_are_written_as_short_ones(catalog: Catalog) -> None:
+    many = aws(*(f"{number * 7919 % 10007:05d}" for number in range(1300)), fetched=1.0)
+    assert refresh(catalog, IMAGES, many) == []
+    generation = catalog.begin(IMAGES, now=3.0)
+    few = dict(list(many.items())[:-3])
+    few[next(iter(few))] = {**next(iter(few.values())), "os": "linux"}
+    assert catalog.absorb(generation, few) == 1
+    assert sorted(row.key for row in catalog.seal(generation, now=4.0)) == sorted(list(many)[-3:])
+    assert keys(catalog, "image") == sorted(few)
+
+
+def test_rows_may_be_taken_apart_before_they_are_absorbed(catalog: Catalog) -> None:
+    generation = catalog.begin(IMAGES, now=3.0)
+    assert catalog.absorb(generation, take_all_apart("image", aws("a", "b", fetched=1.0))) == 2
+    assert catalog.absorb(generation, aws("a", "b", fetched=1.0)) == 0
+    assert catalog.find("image")[0].document == aws("a", fetched=1.0)["aws/a"]
 
 
 def test_a_row_that_came_back_belongs_to_no_old_query(catalog: Catalog) -> None:

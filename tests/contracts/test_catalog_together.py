@@ -78,6 +78,13 @@ def test_threads_reserve_every_name_once(catalog: Catalog) -> None:
     assert Counter(row.document["by"] for row in catalog.find("event")) == holders
 
 
+def test_threads_reserve_many_names_at_once(catalog: Catalog) -> None:
+    won = in_threads(lambda me: catalog.insert_many("name", {str(n): {"by": me} for n in range(me, me + 30)}))
+    assert sorted(chain(*won), key=int) == [str(n) for n in range(THREADS + 29)]
+    holders = Counter(row.document["by"] for row in catalog.find("name"))
+    assert holders == {me: len(names) for me, names in enumerate(won) if names}
+
+
 def test_threads_lose_no_update(catalog: Catalog) -> None:
     catalog.insert("vm", "shared", {"n": 0})
 
@@ -242,11 +249,13 @@ class Player:
     def write(self) -> None:
         """Write or delete documents."""
         key, kind = self.key(), "vm"
-        deed = self.dice.randrange(4)
+        deed = self.dice.randrange(5)
         if deed == 0:
             self.said.append(self.catalog.insert(kind, key, self.document(), event=self.document()))
         elif deed == 1:
             self.said.append(self.catalog.put(kind, self.documents(), events=[self.document()]))
+        elif deed == 4:
+            self.said.append(self.catalog.insert_many(kind, self.documents()))
         elif deed == 2:
             version = self.dice.randrange(1, 4)
             self.said.append(self.catalog.replace(kind, key, self.document(), version=version))

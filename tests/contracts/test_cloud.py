@@ -127,6 +127,8 @@ def test_what_others_made_is_listed_with_its_owner_and_not_as_ours(bench: Bench,
     assert (row.owner, row.origin) == (OTHER, Origin.FOREIGN)
     assert cloud.get_vm(theirs).origin is Origin.FOREIGN
     assert bench.open(OTHER).get_vm(theirs).origin is Origin.OWN
+    for role in cloud.ours_only:
+        assert "cms vm adopt" in cloud.supports(role, cloud.get_vm(theirs)), role.name
     bench.open(OTHER).delete_vm(theirs)
     bench.eventually(lambda: bench.gone(theirs), "their VM is deleted")
 
@@ -189,6 +191,15 @@ def test_images_and_flavors_contain_what_vms_are_made_of(bench: Bench, cloud: Cl
     assert {noun.cloud for noun in [*images, *flavors]} == {"bench"}
 
 
+def test_what_a_vm_would_be_made_of_is_found_by_name_and_id(bench: Bench, cloud: Cloud) -> None:
+    image, flavor = cloud.find_image(bench.subject.image, bench.subject.flavor), cloud.find_flavor(bench.subject.flavor)
+    assert (image.name, flavor.name) == (bench.subject.image, bench.subject.flavor)
+    assert cloud.find_image(image.id, bench.subject.flavor).id == image.id
+    for find in (cloud.find_image, cloud.find_flavor):
+        with pytest.raises(NotFound):
+            find("no-such-thing")
+
+
 def test_every_noun_becomes_json_and_comes_back(bench: Bench, cloud: Cloud) -> None:
     vm = bench.running()
     for noun in [vm, *cloud.list_vms(), *cloud.list_images(), *cloud.list_flavors()]:
@@ -223,6 +234,8 @@ def test_a_closed_connection_takes_nothing_from_others(bench: Bench) -> None:
 def test_roles_are_those_it_inherits_from(subject: Subject) -> None:
     assert subject.cls.roles() == tuple(role for role in all_roles() if issubclass(subject.cls, role))
     assert subject.cls.kind == subject.kind
+    assert set(subject.cls.ours_only) <= set(subject.cls.roles())
+    assert not set(subject.cls.lacks) & set(subject.cls.roles())
 
 
 def test_supports_answers_for_every_role_and_a_missing_one_is_refused(bench: Bench, cloud: Cloud) -> None:
@@ -278,6 +291,7 @@ FORGIVING: dict[str, Callable[[Cloud, Vm], object]] = {
     "delete_key": lambda cloud, _vm: cloud.delete_key("cms-contract-none"),
     "delete_volume": lambda cloud, _vm: cloud.delete_volume(Volume(name="none", id="none")),
     "metrics": lambda cloud, vm: cloud.metrics([vm]),
+    "history": lambda cloud, vm: cloud.history([vm], 3600.0),
 }
 """Calls that succeed when what they name is not there."""
 

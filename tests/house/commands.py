@@ -11,7 +11,7 @@ from cloudms.registry import NOUN_ALIASES, Index, VerbEntry
 from cloudms.verb import Parameter, Verb, parameters
 from tests.house.markdown import code, table
 
-DOOR_NAMES = {"cli": "command line", "python": "Python"}
+DOOR_NAMES = {"cli": "command line", "shell": "shell", "python": "Python", "rest": "REST"}
 """The doors of this release."""
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 
 from cloudms import janitor, model, registry
+from cloudms.balancers.base import BalancerInfo, Server
 from cloudms.clouds.base import Cloud, all_roles
 from cloudms.clouds.roles import role_table
 from cloudms.config import known, settings
+from cloudms.engine.rightsize import Suggestion
 from cloudms.errors import tree
 from cloudms.record import Record
 from tests.house.commands import commands
 from tests.house.markdown import code, table
+from tests.house.rest import requests
 
 NOTE = "<!-- Made from the code by `python -m tests.house.generate`; what you change here is lost. -->"
 
@@ -25,6 +29,7 @@ def pages() -> dict[str, str]:
         "commands": commands(),
         "errors": _errors(),
         "nouns": _nouns(),
+        "rest": requests(),
         "roles": _roles(),
         "settings": _settings(),
         "states": _states(),
@@ -46,11 +51,12 @@ def _nouns() -> Iterator[str]:
     for cls in _shown_nouns():
         yield from _fields(cls, f"## {cls.kind}")
     yield from _fields(model.Step, "## step")
+    yield from _fields(model.Rule, "## rule")
 
 
 def _shown_nouns() -> list[type[model.Noun]]:
-    own = [cls for cls in model.nouns().values() if cls.__module__ == model.__name__]
-    return [*own, janitor.Finding]
+    own = [cls for cls in model.nouns().values() if cls.__module__.startswith("cloudms.model.")]
+    return [*own, janitor.Finding, Suggestion, BalancerInfo, Server]
 
 
 def _fields(cls: type[Record], title: str) -> Iterator[str]:
@@ -78,6 +84,7 @@ def _type(name: str, text: str) -> str:
     plain = text.replace("Mapping[str, Any]", "object").replace("Mapping[str, str]", "object of texts")
     plain = plain.replace("Mapping[str, int]", "object of whole numbers").replace("tuple[str, ...]", "list of texts")
     plain = plain.replace("tuple[Step, ...]", "list of [steps](#step)")
+    plain = plain.replace("tuple[Rule, ...]", "list of [rules](#rule)")
     return " or ".join(words.get(part.strip(), _state(part.strip())) for part in plain.split("|"))
 
 
@@ -112,9 +119,8 @@ def _enumeration(cls: type[StrEnum]) -> list[str]:
 
 def members(cls: type[StrEnum]) -> Iterator[tuple[StrEnum, str]]:
     """Yield every member with the text that stands below it. Raises: KeyError when one has none."""
-    body = next(
-        n for n in ast.parse(inspect.getsource(model)).body if isinstance(n, ast.ClassDef) and n.name == cls.__name__
-    )
+    source = inspect.getsource(sys.modules[cls.__module__])
+    body = next(n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == cls.__name__)
     found: dict[str, str] = {}
     for node, below in zip(body.body, body.body[1:], strict=False):
         if isinstance(node, ast.Assign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
@@ -146,7 +152,7 @@ def _errors() -> Iterator[str]:
         for cls in sorted(tree(), key=lambda cls: (cls.exit_code, cls.mro().index(Exception)))
     ]
     yield from table(("exit code", "code", "in Python", "meaning", "HTTP", "retryable"), rows)
-    yield from ("", "HTTP statuses are those that the class stands for wherever an error is told over HTTP.")
+    yield from ("", "HTTP statuses are those of [REST](../rest.md#errors).")
 
 
 def _meaning(cls: type[Exception]) -> str:

@@ -27,19 +27,39 @@ WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 
 NOUN_PAGES = {
     "vm": "vm.md",
+    "group": "group.md",
+    "cluster": "cluster.md",
+    "experiment": "experiment.md",
+    "task": "experiment.md",
+    "node": "experiment.md",
     "image": "image.md",
     "flavor": "flavor.md",
     "key": "key.md",
     "location": "location.md",
     "volume": "volume.md",
+    "volume_snapshot": "volume.md",
+    "secgroup": "secgroup.md",
     "snapshot": "snapshot.md",
     "address": "address.md",
+    "quota": "quota.md",
+    "cost": "cost.md",
+    "usage": "vm.md",
+    "suggestion": "rightsize.md",
+    "decision": "scaling.md",
+    "simulation": "scaling.md",
+    "scaler": "scaler.md",
     "cloud": "cloud.md",
     "setting": "settings.md",
     "check": "doctor.md",
     "event": "event.md",
     "operation": "operation.md",
     "finding": "leases-and-sweep.md",
+    "run": "run.md",
+    "host_record": "run.md",
+    "balancer": "balancer.md",
+    "server": "balancer.md",
+    "load": "load.md",
+    "ledger": "load.md",
 }
 """The page of each noun."""
 
@@ -140,7 +160,7 @@ def test_every_cloud_has_a_page_with_its_settings(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", registry.FAMILIES["cloudms.clouds"])
 def test_the_configuration_knows_the_settings_of_a_cloud(kind: str) -> None:
-    assert set(known.OPTIONS[kind]) == settings_of(kind)
+    assert set(known.OPTIONS[kind]) == settings_of(kind) - set(known.EVERY_OPTION)
 
 
 def environment() -> set[str]:

@@ -7,10 +7,17 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from cloudms import registry
+from cloudms.balancers.base import STATUSES
+from cloudms.balancers.settings import Settings
+from cloudms.clouds.base import all_roles
+from cloudms.config import known
+from cloudms.verbs.version import EXTRAS
 from tests.house.source import DOCS, ROOT
 
 
@@ -59,14 +66,59 @@ def tiny(tmp_path: Path) -> Path:
     return installed(tmp_path, "tiny", blocks(page, "python")[0], blocks(page, "toml")[0])
 
 
-def test_the_cloud_of_the_page_keeps_the_contract(tiny: Path) -> None:
-    (tiny / "tiny_subject.py").write_text(blocks("how-to-add-a-cloud.md", "python")[1])
+def judged(place: Path, kind: str, narrow: str = "", code: int = 0) -> str:
+    """Run the contract on the cloud whose subject the page prints, and return what pytest printed."""
+    subject = blocks("how-to-add-a-cloud.md", "python")[1].replace('kind="tiny"', f'kind="{kind}"')
+    (place / f"{kind}_subject.py").write_text(subject)
     contracts = ROOT / "tests" / "contracts"
-    words = ["-m", "pytest", "-p", "tiny_subject", "-k", "tiny", f"{contracts}/test_cloud.py"]
-    told = run(words, tiny, contracts)
+    return run(
+        ["-m", "pytest", "-p", f"{kind}_subject", "-k", kind + narrow, f"{contracts}"],
+        place,
+        contracts,
+        code=code,
+    )
+
+
+def test_the_cloud_of_the_page_keeps_the_contract(tiny: Path) -> None:
+    told = judged(tiny, "tiny")
     passed = re.search(r"(\d+) passed", told)
     assert passed, told
-    assert int(passed[1]) >= 25, told
+    assert int(passed[1]) >= 25 + len(all_roles()), told
+    assert set(re.findall(r"^[a-z ]+?  +(no|\?|\d+ of \d+)$", told, re.MULTILINE)) == {"no"}
+
+
+LIAR = """\
+from cloudms.clouds.base import Power, Spot
+from tiny import TinyCloud
+
+
+class LiarCloud(TinyCloud, Spot):
+    kind = "liar"
+
+    def stop_vm(self, vm):
+        return vm
+"""
+
+
+def test_a_role_that_a_cloud_only_declares_and_one_that_it_only_has_are_told(tiny: Path) -> None:
+    installed(tiny, "liar", LIAR, '[project.entry-points."cloudms.clouds"]\nliar = "liar:LiarCloud"\n')
+    told = judged(tiny, "liar", " and (spot or lacks or table)", code=1)
+    assert "liar declares 'spot', and no case of it passed: 1 failed" in told
+    assert "what it can do it does not declare\nE       assert ['stop_vm'] == []" in told
+    assert "liar has no 'reboot'" not in told
+
+
+@pytest.mark.parametrize("kind", registry.FAMILIES["cloudms.clouds"])
+def test_every_cloud_stands_where_the_checklist_says(kind: str) -> None:
+    cls = registry.load("cloudms.clouds", kind)
+    assert kind in known.KINDS
+    assert kind in known.OPTIONS
+    assert f"]({kind}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+    parts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    if cls.extra:
+        assert cls.extra in EXTRAS
+        assert cls.extra in re.split(r"[\[\],]", parts["all"][0])
+        assert parts[cls.extra]
 
 
 def test_the_cloud_of_the_page_works_from_the_command_line(tiny: Path, own_home: Path) -> None:
@@ -113,10 +165,58 @@ def test_the_store_of_a_plug_in_is_chosen_by_the_configuration(tmp_path: Path, o
     assert not (folder / "catalog.sqlite").exists()
 
 
+def test_the_balancer_of_the_page_is_chosen_by_its_word(tmp_path: Path, own_home: Path) -> None:
+    page = "how-to-add-a-balancer.md"
+    place = installed(tmp_path, "paper", blocks(page, "python")[0], blocks(page, "toml")[0])
+    printed = re.findall(r"^    cms (.*)$", (DOCS / page).read_text(), re.MULTILINE)
+    assert len(printed) == 5
+    for line in printed[:3]:
+        cms(line, place)
+    told = json.loads(cms("balancer list -o json", place))
+    assert [(each["name"], each["provider"], each["servers"]) for each in told] == [("shop", "paper", {"ready": 2})]
+    for line in printed[3:]:
+        cms(line, place)
+    assert json.loads(cms("balancer list -o json", place)) == []
+
+
+@pytest.mark.parametrize("name", Settings.field_names())
+def test_every_setting_of_a_balancer_is_explained(name: str) -> None:
+    section = (DOCS / "balancer.md").read_text(encoding="utf-8").split("\n## Settings\n")[1].split("\n## ")[0]
+    assert re.search(rf"^\| .*`{name}`", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("status", "text"), STATUSES.items())
+def test_every_status_of_a_member_is_explained(status: str, text: str) -> None:
+    assert f"| `{status}` | {text} |" in (DOCS / "balancer.md").read_text(encoding="utf-8")
+
+
+def test_the_plug_in_of_the_page_is_the_one_that_is_installed_in_a_test() -> None:
+    page, case = "how-to-add-a-plugin.md", ROOT / "tests" / "cases" / "plugin"
+    files = {file.read_text(encoding="utf-8") for file in (case / "pyproject.toml", *case.rglob("*.py"))}
+    printed = [*blocks(page, "toml"), *blocks(page, "python")]
+    assert len(printed) == 4
+    assert set(printed) <= files
+
+
 def test_a_plug_in_cannot_take_a_word_of_the_house(tmp_path: Path, own_home: Path) -> None:
     page = "how-to-add-a-command.md"
-    code = blocks(page, "python")[0].replace('"note", "list"', '"vm", "notes"')
+    code = blocks(page, "python")[0].replace('"note", "list"', '"vm", "list"')
     place = installed(tmp_path, "notes", code, blocks(page, "toml")[0])
-    assert "note" not in cms("--help", place)
     told = json.loads(cms("doctor -o json", place, code=6))
-    assert any("reserved" in check["message"] for check in told)
+    assert any("the command 'vm list' is built in" in check["message"] for check in told)
+    assert json.loads(cms("vm list --cached -o json", place)) == []
+    (plugin,) = json.loads(cms("plugin list -o json", place))
+    assert plugin["adds"] == ["command note pin"]
+
+
+def test_the_policy_of_the_page_works_from_the_command_line(tmp_path: Path, own_home: Path) -> None:
+    page = "how-to-add-a-policy.md"
+    installed(tmp_path, "even", blocks(page, "python")[0], blocks(page, "toml")[0])
+    file = tmp_path / "even.yaml"
+    file.write_text(blocks(page, "yaml")[0])
+    (row,) = json.loads(cms(f"scaler simulate day --days 1 --file {file} -o json", tmp_path))
+    assert row["name"] == "even"
+    assert row["most"] == 12
+    assert row["late"] > 0
+    file.write_text(blocks(page, "yaml")[0].replace("value", "valeu"))
+    cms(f"scaler simulate day --days 1 --file {file}", tmp_path, code=2)

@@ -9,18 +9,32 @@ import pytest
 from tests.house.source import imports, modules, place, tree
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("cloudms", "cloudms.record"),
+    ("cloudms", "cloudms.families", "cloudms.garbage", "cloudms.record"),
     ("cloudms.clock", "cloudms.errors", "cloudms.paths"),
-    ("cloudms.model", "cloudms.names", "cloudms.units", "cloudms.verb"),
+    ("cloudms.model", "cloudms.names", "cloudms.older", "cloudms.plugins", "cloudms.units", "cloudms.verb"),
+    ("cloudms.cloudsyaml", "cloudms.lease", "cloudms.workload"),
     ("cloudms.catalog", "cloudms.clouds", "cloudms.config", "cloudms.images", "cloudms.registry", "cloudms.ssh"),
     ("cloudms.clouds.base",),
-    ("cloudms.clouds.fake", "cloudms.clouds.libvirt", "cloudms.clouds.roles", "cloudms.guards"),
+    (
+        "cloudms.clouds.aws",
+        "cloudms.clouds.fake",
+        "cloudms.clouds.libvirt",
+        "cloudms.clouds.openstack",
+        "cloudms.clouds.roles",
+        "cloudms.guards",
+    ),
+    ("cloudms.fanout",),
     ("cloudms.context",),
     ("cloudms.engine",),
+    ("cloudms.balancers",),
     ("cloudms.janitor",),
+    ("cloudms.cluster",),
+    ("cloudms.jobs",),
+    ("cloudms.scaling",),
     ("cloudms.verbs",),
     ("cloudms.doors",),
     ("cloudms.__main__", "cloudms.api"),
+    ("cloudms.ancestors",),
 )
 """The lowest first; a module belongs to the longest name that it begins with, and imports from lower rows only."""
 
@@ -29,9 +43,13 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 FOR_CLOUDS = (
     "cloudms",
     "cloudms.clock",
+    "cloudms.clouds",
     "cloudms.clouds.base",
+    "cloudms.cloudsyaml",
     "cloudms.errors",
+    "cloudms.garbage",
     "cloudms.images",
+    "cloudms.lease",
     "cloudms.model",
     "cloudms.names",
     "cloudms.paths",
@@ -43,6 +61,7 @@ FOR_CLOUDS = (
 NOT_FOR_DOORS = (
     "cloudms.catalog",
     "cloudms.clouds",
+    "cloudms.fanout",
     "cloudms.guards",
     "cloudms.images",
     "cloudms.janitor",

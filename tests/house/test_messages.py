@@ -68,6 +68,6 @@ def test_a_command_that_is_named_exists(module: str) -> None:
 def test_wrong_commands_would_be_found() -> None:
     assert problem("vm lits") == "no such command"
     assert problem("vm list --cloud X") == ""
-    assert problem("address list shows them") == "no such command"
+    assert problem("router list shows them") == "no such command"
     assert problem("vm list --no-such") == "no option --no-such"
     assert problem("vm list shows them") == ""

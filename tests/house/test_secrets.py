@@ -142,6 +142,7 @@ def secrets(request: pytest.FixtureRequest, own_home: Path, monkeypatch: pytest.
     file.write_text(text)
     file.chmod(0o600)
     (own_home / "password").write_text("hidden-file\n")
+    (own_home / "password").chmod(0o600)
     monkeypatch.setenv("LAB_PASSWORD", "hidden-variable")
     monkeypatch.setenv("LAB_URL", "https://ada:hidden-url@campus.example.org:5000")
     monkeypatch.chdir(own_home)

@@ -20,7 +20,7 @@ from tests.house.typed import entry_of, split
 VERBS = built_in().verbs
 LONGEST = 400
 """Lines of a file; more are two subjects."""
-WHOLE = {"cloudms.clouds.base": 520, "cloudms.model": 440}
+WHOLE = {"cloudms.clouds.base": 800, "cloudms.model.things": 600}
 """Contracts that read best as one page."""
 
 FORBIDDEN = ("eval", "exec", "os.system", "os.popen", "pickle.loads", "yaml.load", "yaml.unsafe_load", "marshal.loads")
@@ -120,22 +120,28 @@ def test_the_example_of_a_command_is_one_of_its_own(entry: VerbEntry) -> None:
     assert shlex.split(line)
 
 
+STARTS = (("ansible",),)
+"""What is no plan of ours, and yet starts something on VMs."""
+
+
 @pytest.mark.parametrize("entry", VERBS, ids=lambda entry: " ".join(entry.path))
 def test_a_changing_command_has_a_dry_run(entry: VerbEntry) -> None:
     from tests.house.typed import options_of
 
-    assert ("--dry-run" in options_of(entry)) == entry.changes
+    assert ("--dry-run" in options_of(entry)) == (entry.changes or entry.path in STARTS)
 
 
-MADE = ("vm", "vm snapshot", "image", "key", "volume")
+MADE = ("vm", "vm snapshot", "image", "key", "volume", "ip")
 """What a person makes, and so may label."""
+KINDS = (*MADE, "address")
+"""The nouns that these are, too."""
 
 
 @pytest.mark.parametrize("entry", VERBS, ids=lambda entry: " ".join(entry.path))
 def test_a_command_that_takes_several_names_takes_a_selector(entry: VerbEntry) -> None:
     """Several things that a person made can be chosen by a label in place of names."""
     known = {parameter.name: parameter for parameter in parameters(entry.load())}
-    several = [p for p in known.values() if p.argument and p.many and (p.names in MADE or p.name == "snapshots")]
+    several = [p for p in known.values() if p.argument and p.many and (p.names in KINDS or p.name == "snapshots")]
     if several and entry.changes:
         assert not several[0].required
         assert known["label"].type == "dict"
@@ -152,10 +158,11 @@ def test_what_a_person_makes_is_labelled_listed_by_label_and_labelled_anew(noun:
 
 
 def test_columns_are_fields() -> None:
+    from cloudms.engine.rightsize import Suggestion
     from cloudms.janitor import Finding
     from cloudms.model import Noun, nouns
 
-    for cls in [*nouns().values(), Finding]:
+    for cls in [*nouns().values(), Finding, Suggestion]:
         assert isinstance(cls, type)
         assert issubclass(cls, Noun)
         assert set(cls.columns) <= set(cls.field_names()), cls.kind

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudms import paths
 from cloudms.doors.cli import main
 from tests.house.source import DOCS, ROOT
 from tests.house.typed import lines_of, split
@@ -22,6 +23,8 @@ cloudmesh:
     local: {cm: {active: false}}
     fake: {cm: {kind: fake, active: true}, boot_seconds: 0.01}
 """
+FIT = "".join(re.findall(r"```yaml\n(name: fit\n.*?)```", (DOCS / "experiment.md").read_text("utf-8"), re.DOTALL))
+HERD = "".join(re.findall(r"```yaml\n(policies:.*?)```", (DOCS / "group.md").read_text("utf-8"), re.DOTALL))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g laptop\n"
 
 
@@ -34,6 +37,10 @@ def desk(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (folder / "cloudmesh.yaml").chmod(0o600)
     (tmp_path / "setup.yaml").write_text("#cloud-config\nhostname: lab\n")
     (tmp_path / "work.pub").write_text(KEY)
+    (tmp_path / "fit.yaml").write_text(FIT)
+    (tmp_path / "herd.yaml").write_text(HERD)
+    (tmp_path / "fit.py").write_text("print(1)\n")
+    (tmp_path / "site.yaml").write_text("- hosts: web\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     return tmp_path
@@ -47,6 +54,20 @@ def test_what_a_page_prints_works(page: Path, desk: Path, capfd: pytest.CaptureF
         code = main(split(line.text))
         told = capfd.readouterr()
         assert code == 0 or line.text.endswith("|| true"), f"{line.place}: {line.text}\n{told.err}"
+
+
+def test_the_lines_of_the_shell_work(desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    clouds = "".join(
+        f"    {name}: {{cm: {{kind: fake}}, default: {{image: micro}}}}\n" for name in ("aws", "openstack")
+    )
+    (paths.home() / "cloudmesh.yaml").write_text(CONFIG + clouds)
+    blocks = re.findall(r"```cms\n(.*?)```", (DOCS / "shell.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 4
+    (desk / "page.cms").write_text("".join(blocks))
+    code = main(["page.cms"])
+    told = capfd.readouterr()
+    assert code == 0, told.err
+    assert f"room 7, cloud openstack, home {Path.home()}, nobody" in told.out
 
 
 def test_enough_pages_are_walked() -> None:

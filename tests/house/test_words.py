@@ -13,15 +13,19 @@ from tests.house.source import ROOT
 
 TOP = frozenset(
     ("bin", "boot", "dev", "etc", "home", "lib", "nonexistent", "opt", "proc", "root", "run", "sbin", "srv", "sys",
-     "does", "nowhere", "pool", "tmp", "usr", "var")
+     "answers", "aws", "cms-lab", "does", "nowhere", "pool", "tmp", "usr", "v1", "var", "vms", "cinder", "flavors",
+     "floatingips",
+     "glance", "images", "neutron", "nova", "os-keypairs", "os-server-groups", "other", "quotas", "routers",
+     "security-group-rules", "security-groups", "servers", "snapshots", "v2", "v3", "volumes")
 )  # fmt: skip
-"""The folders that stand at the root of any Linux (the file hierarchy standard), and those that never do."""
+"""The folders that stand at the root of any Linux (the file hierarchy standard), those that never do, and those of
+requests (also OpenStack's) and of AWS's public parameters."""
 
 ABSOLUTE = re.compile(r"""(?<![\w./:$}\]){~*+-])/([a-z][a-z0-9_-]+)/[\w.-]""")
 ADDRESS = re.compile(r"https?://(?:[^/@\s\"'`]*@)?([\w.-]+)")
 PRIVATE = re.compile(r"^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)|\.(internal|intranet|corp|lan|local)$|^[\w-]{2,}$")
-EXAMPLES = frozenset(("localhost", "host", "server", "proxy", "mirror", "example"))
-"""One-word hosts that stand for any; so does a single letter."""
+EXAMPLES = frozenset(("localhost", "host", "server", "proxy", "mirror", "example", "10.0.2.2"))
+"""One-word hosts that stand for any; so does a single letter. The number is what QEMU's guests call their host."""
 
 PERSON = re.compile(r"/home/(?!(?:you|me|user|ada|ben|grace|cms)\b)\w+")
 OTHERS = {"LICENSE", "tests/house/test_words.py"}

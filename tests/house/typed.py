@@ -105,7 +105,7 @@ def problem(line: Line) -> str:
     if not own or own[0] == "help" or set(own) & {"--help", "-h", "--version", "-V"}:
         given = [word for word in given if not word.startswith("-") and word != "help"]
         return "" if not given or built_in().below(given) else f"no command {given}"
-    entry, rest = entry_of(given)
+    entry, rest = entry_of(["shell", *given] if words.is_script(given[0]) else given)
     if entry is None:
         part = not line.whole and built_in().below(rest)
         return "" if part else f"no command '{' '.join(given)}'"

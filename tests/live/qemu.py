@@ -23,7 +23,7 @@ import pycdlib
 from cloudms.images.store import StoredImage
 
 SSH_OPTIONS = (
-    "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=5", "-o", "LogLevel=ERROR",
+    "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=5", "-o", "LogLevel=ERROR",
     "-o", "IdentitiesOnly=yes", "-F", "/dev/null",
 )  # fmt: skip
 
@@ -155,9 +155,10 @@ class Machine:
         began = time.monotonic()
         self.host_key(seconds)
         while time.monotonic() < began + seconds:
-            if _banner(self.address) and self.ssh("echo ready", check=False).strip() == "ready":
+            patience = min(max(1.0, (time.monotonic() - began) / 4), 30.0)
+            if _banner(self.address, patience) and self.ssh("echo ready", check=False).strip() == "ready":
                 return time.monotonic() - began
-            time.sleep(0.1)
+            time.sleep(0.5)  # QEMU repeats every connection that nobody answers: many would keep a slow guest busy
         raise AssertionError(f"no SSH within {seconds} s:\n{self.console()[-3000:]}")
 
     def agent(self, command: str, **arguments: Any) -> Any:
@@ -216,9 +217,9 @@ def read_prompt(channel: socket.socket) -> str:
     return said.decode(errors="replace")
 
 
-def _banner(address: str) -> bool:
+def _banner(address: str, patience: float) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((address, 2222), timeout=1) as channel:
-        channel.settimeout(1)
+        channel.settimeout(patience)
         return channel.recv(8).startswith(b"SSH-")
     return False
 

@@ -145,12 +145,18 @@ def test_suspend_save_and_stop_are_what_virsh_says(cms: Cms, vm: dict[str, Any])
 
 def test_ports_are_forwarded_and_taken_back(cms: Cms, vm: dict[str, Any]) -> None:
     name = vm["name"]
-    cms("ssh", name, "--", "sudo sh -c 'cd /tmp; python3 -m http.server 80 >/dev/null 2>&1 &' ; sleep 2", limit=60)
+    cms("ssh", name, "--", "sudo sh -c 'cd /tmp; python3 -m http.server 80 >/dev/null 2>&1 &'", limit=60)
     cms("vm", "ip", "set", name, vm["public_ips"][0], "--port", "8080=80")
     import urllib.request
 
-    with urllib.request.urlopen(f"http://{vm['public_ips'][0]}:8080/", timeout=20) as answer:
-        assert answer.status == 200
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{vm['public_ips'][0]}:8080/", timeout=20) as answer:
+                return bool(answer.status == 200)
+        except OSError:  # its Python is still starting
+            return False
+
+    until(answers, 120)
     ports = {row["name"]: row["ports"] for row in cms.rows("vm", "ip", "list", name)}
     assert ports[vm["public_ips"][0]]["8080"] == 80
 

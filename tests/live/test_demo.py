@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.aws.emulator import Lab
 from tests.images import provide
 
 pytestmark = pytest.mark.live
@@ -77,6 +78,42 @@ def test_every_step_is_shown_with_its_command() -> None:
     ]  # fmt: skip
     assert "fake cloud" in done.stdout
     nothing_is_left("fake")
+
+
+def test_on_aws_without_an_account_it_is_pretended_and_says_so(own_home: Path) -> None:
+    done = run("--cloud", "aws")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert commands(done.stdout) == [
+        "vm boot", "vm list", "vm stop", "vm resize", "vm start", "vm list", "vm delete", "sweep --cloud",
+    ]  # fmt: skip
+    assert "PRETENDED AWS" in done.stdout
+    assert "nobody can log in" in done.stdout
+    assert re.search(r"demo-1 +aws +running +al2023 +t3\.small", done.stdout)
+    assert run("--cloud", "aws", "--keep").returncode == 2
+    assert rows("vm", "list", "--cached") == []
+
+
+def test_in_an_account_of_aws_it_wants_a_yes_and_leaves_nothing(own_home: Path, aws: Lab) -> None:
+    aws.write_config(own_home / ".cloudmesh")
+    done = run("--cloud", "aws")
+    assert done.returncode == 2
+    assert "costs about a cent" in done.stderr
+    assert "--yes" in done.stderr
+    assert aws.things() == []
+    done = run("--cloud", "aws", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PRETENDED" not in done.stdout
+    assert len(aws.calls("RunInstances")) == 1
+    assert aws.things("instance", "volume", "address") == []
+
+
+@pytest.mark.parametrize(("text", "delay"), [("cms vm boot", 0.8), ("cms vm resize", 0.5)])
+def test_ctrl_c_on_aws_leaves_nothing(own_home: Path, aws: Lab, text: str, delay: float) -> None:
+    aws.write_config(own_home / ".cloudmesh")
+    code, shown = stopped_at(text, delay, "--cloud", "aws", "--yes")
+    assert code == 130, shown
+    assert "Traceback" not in shown
+    assert aws.things("instance", "volume", "address") == []
 
 
 def test_a_machine_gets_lines_as_json() -> None:

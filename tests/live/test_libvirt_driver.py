@@ -278,6 +278,13 @@ def test_addresses_while_it_runs(cloud: LibvirtCloud, key: Path) -> None:
         assert ssh(moved, key, "hostname") == vm.name
 
 
+def test_open_ports_are_forwarded_from_the_address_of_the_vm(cloud: LibvirtCloud, key: Path) -> None:
+    vm = cloud.create_vm(spec(key, options={"open": [8080]}))
+    (address,) = [each for each in cloud.list_addresses() if each.vm == vm.name]
+    assert dict(address.ports) == {"2222": 22, "8080": 8080}
+    cloud.delete_vm(vm)
+
+
 def test_snapshots(cloud: LibvirtCloud, key: Path) -> None:
     vm = cloud.create_vm(spec(key))
     ssh(vm, key, "echo one | sudo tee /root/state; sync")
@@ -435,6 +442,7 @@ def test_what_is_wrong_is_said_before_anything_is_made(cloud: LibvirtCloud, key:
     for wrong, error in (
         ({"image": "nothing"}, NotFound), ({"flavor": "huge"}, NotFound), ({"network": "nowhere"}, NotFound),
         ({"token": "../x"}, Invalid), ({"options": {"ports": {"80": 80}}}, Invalid),
+        ({"options": {"open": [80]}}, Invalid), ({"region": "nowhere"}, NotFound),
     ):  # fmt: skip
         with pytest.raises(error):
             cloud.create_vm(spec(key, **wrong))

@@ -19,6 +19,7 @@ from cloudms.images import build as module
 from cloudms.images import tools
 from cloudms.images.build import build
 from cloudms.images.store import ImageStore, StoredImage
+from cloudms.lease import archive
 
 from . import images, qemu
 from .qemu import Machine
@@ -281,3 +282,22 @@ def test_an_ordinary_user_builds_the_same_bytes(micro: StoredImage) -> None:
         )
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout.decode().strip() == micro.digest
+
+
+def test_boothooks_and_per_boot_scripts_run_at_every_boot(guest: Machine) -> None:
+    hook = "#cloud-boothook\n#!/bin/sh\necho {} >>/root/boots\n"
+    script = (
+        "#!/bin/sh\nmkdir -p /var/lib/cloud/scripts/per-boot\ncd /var/lib/cloud/scripts/per-boot || exit 1\n"
+        "printf '#!/bin/sh\\necho per-boot >>/root/boots\\n' >mine\nchmod 755 mine\necho once >>/root/boots\n"
+    )
+    files = seed(guest, user_data=archive([script, hook.format("user")]), vendor_data=hook.format("vendor"))
+    guest.start(files)
+    guest.wait_ssh()
+    guest.ssh("cloud-init status --wait")
+    assert guest.ssh("cat /root/boots", user="root").split() == ["vendor", "user", "once"]
+    guest.kill()
+    guest.start({**files, "vendor-data": hook.format("renewed")})
+    guest.wait_ssh()
+    guest.ssh("cloud-init status --wait")
+    again = guest.ssh("cat /root/boots", user="root").split()
+    assert again == ["vendor", "user", "once", "renewed", "user", "per-boot"]

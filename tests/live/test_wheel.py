@@ -16,7 +16,7 @@ import pytest
 import cloudms
 from cloudms.record import Record
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.services]
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "cloudms"
@@ -135,20 +135,21 @@ def test_the_metadata_says_what_it_is_and_what_it_needs(cms: Installed) -> None:
     assert str(about.get_payload()).startswith("# cloudms\n")
     required = about.get_all("Requires-Dist", [])
     base = sorted(line.split("<")[0].split(">")[0].lower() for line in required if "extra ==" not in line)
-    assert base == ["click", "pyyaml"]
+    assert base == ["click", "prompt-toolkit", "pyyaml"]
     assert {"libvirt", "all"} <= set(about.get_all("Provides-Extra", []))
     assert any(line.startswith("libvirt-python") and "'libvirt'" in line for line in required)
 
 
-def test_the_base_brings_two_packages(cms: Installed) -> None:
+def test_the_base_brings_four_packages(cms: Installed) -> None:
     there = {folder.name.partition("-")[0].lower() for folder in cms.package.parent.glob("*.dist-info")}
-    assert there == {"cloudms", "click", "pyyaml"}
+    assert there == {"cloudms", "click", "prompt_toolkit", "pyyaml", "wcwidth"}
 
 
 def test_help_and_version(cms: Installed) -> None:
     assert "Usage: cms [CLOUD] COMMAND" in cms("--help").stdout
     assert cms("--version").stdout == f"cms {cloudms.__version__}\n"
-    assert json.loads(cms("version", "-o", "json").stdout)["extras"] == {"libvirt": False}
+    extras = json.loads(cms("version", "-o", "json").stdout)["extras"]
+    assert extras["libvirt"] is extras["aws"] is extras["rest"] is False
     assert cms.run("python", "-m", "cloudms", "--version").stdout == f"cms {cloudms.__version__}\n"
 
 

@@ -18,7 +18,8 @@ def calling(ctx: Context) -> Call:
     def do(words: str, *args: Any, dry_run: bool = False, **options: Any) -> Any:
         entry = registry.index().exact(words.split())
         assert entry, words
-        result = entry.load().function(ctx, *args, **options)
+        own = {"dry_run": True} if dry_run and not entry.changes else {}
+        result = entry.load().function(ctx, *args, **options, **own)
         return run(ctx, result) if isinstance(result, Plan) and not dry_run else result
 
     return do

@@ -195,6 +195,12 @@ def test_unknown_words_are_attribute_errors_with_a_hint(cms: Cms) -> None:
     assert not hasattr(cms.toy, "__wrapped__")
 
 
+def test_a_number_that_is_too_small_is_refused(cms: Cms) -> None:
+    assert cms.toy.types("a", limit=0)["limit"] == 0
+    with pytest.raises(Invalid, match="limit cannot be -5"):
+        cms.toy.types("a", limit=-5)
+
+
 def test_words_python_cannot_spell(cms: Cms) -> None:
     assert repr(cms.toy.import_) == "<cms toy import>"
     assert repr(cms.toy_box.open) == "<cms toy-box open>"

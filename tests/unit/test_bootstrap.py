@@ -235,11 +235,11 @@ def test_a_python_that_cannot_make_environments_ends_it_in_a_line(checkout: Chec
 
 def test_a_changed_pyproject_brings_it_up_to_date_with_the_same_parts(checkout: Checkout) -> None:
     checkout.run("--bootstrap", "dev,all")
-    assert checkout.log()[-1] == "pip .[all,dev,libvirt]"
+    assert checkout.log()[-1] == "pip .[all,dev,libvirt,ssh]"
     later = time.time() + 100
     os.utime(checkout.root / "pyproject.toml", (later, later))
     assert checkout.run("x")[:2] == (0, "cms <x>\n")
-    assert checkout.log() == ["apt install keeper", "pip .[all,dev,libvirt]"]
+    assert checkout.log() == ["apt install keeper", "pip .[all,dev,libvirt,ssh]"]
     assert checkout.run("x") == (0, "cms <x>\n", "")
 
 
@@ -249,7 +249,19 @@ def test_preparing_parts_that_are_there_does_nothing_and_preparing_again_does(ch
     assert checkout.run("--bootstrap", "--yes", "dev") == (0, "", "cms: ready\n")
     assert checkout.log() == []
     checkout.run("--bootstrap")
-    assert checkout.log()[-1] == "pip .[dev,libvirt]"
+    assert checkout.log()[-1] == "pip .[dev,libvirt,ssh]"
+
+
+@pytest.mark.parametrize("words", [("demo", "--cloud", "aws"), ("demo", "--cloud=aws", "--yes")])
+def test_the_demo_of_aws_brings_what_it_needs_once(checkout: Checkout, words: tuple[str, ...]) -> None:
+    checkout.run()
+    checkout.log()
+    assert checkout.run(*words)[:2] == (0, "cms " + " ".join(f"<{word}>" for word in words) + "\n")
+    assert checkout.log()[-1] == "pip .[emulator,libvirt,ssh]"
+    assert checkout.run(*words)[2] == ""
+    assert checkout.log() == []
+    checkout.run("demo")
+    assert checkout.log() == []
 
 
 def test_a_binding_that_does_not_build_costs_only_the_local_cloud(checkout: Checkout) -> None:

@@ -13,6 +13,7 @@ from cloudms.clock import ManualClock
 from cloudms.clouds.base import Cloud, Power, Reach, Setup, Snapshots, all_roles
 from cloudms.clouds.fake import FakeCloud
 from cloudms.errors import (
+    CloudmsError,
     Conflict,
     Denied,
     Exists,
@@ -29,9 +30,13 @@ from cloudms.model import Flavor, Image, Vm, VmSpec
 
 RULES = Rules(attempts=5, read_attempts=3, first=1.0, factor=2.0, longest=30.0, jitter=0.0, deadline=100.0)
 CHANGES = """
-    create_vm clone_vm delete_vm clean mend start_vm stop_vm reboot_vm suspend_vm resume_vm save_vm deallocate_vm
+    create_vm create_vms renew_vm clone_vm delete_vm clean mend start_vm stop_vm reboot_vm suspend_vm resume_vm
+    save_vm deallocate_vm
     resize_vm confirm_vm revert_vm rename_vm rebuild_vm tag_vm adopt_vm create_snapshot revert_snapshot delete_snapshot
-    create_volume delete_volume attach_volume detach_volume tag_volume set_address remove_address
+    create_volume delete_volume attach_volume detach_volume tag_volume resize_volume
+    create_volume_snapshot delete_volume_snapshot restore_volume
+    set_address remove_address create_address delete_address detach_address
+    create_secgroup delete_secgroup add_rule remove_rule
     add_key delete_key delete_image
 """
 VM = Vm(name="web", cloud="c", id="1")
@@ -124,9 +129,17 @@ def test_errors_that_waiting_does_not_change_are_raised_at_once(kind: type[Excep
     assert cloud.clock.slept == []
 
 
-def test_an_error_from_outside_of_the_house_is_a_bug_and_passes() -> None:
+def test_an_error_from_outside_of_the_house_is_a_bug_and_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "is_ours", lambda _: True)
     cloud = Scripted(KeyError("bug"), VM)
     with pytest.raises(KeyError):
+        guard(cloud, rules=RULES).start_vm(VM)
+    assert cloud.asked == ["start_vm"]
+
+
+def test_a_bug_in_the_cloud_of_a_plug_in_is_an_error_of_that_cloud() -> None:
+    cloud = Scripted(KeyError("bug"), VM)
+    with pytest.raises(CloudmsError, match=r"cloud 'c' has a bug in tests.unit.test_guards, start_vm: KeyError"):
         guard(cloud, rules=RULES).start_vm(VM)
     assert cloud.asked == ["start_vm"]
 

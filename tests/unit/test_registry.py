@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, EntryPoints
+from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 
 from cloudms import paths, registry
-from cloudms.errors import Invalid, NotFound
+from cloudms.errors import Invalid, NotFound, Unsupported
 from cloudms.registry import FAMILIES, Index, VerbEntry, canonical
 from cloudms.verb import verb
 
@@ -124,7 +127,9 @@ def test_the_commands_of_a_package_stand_in_its_order(noun: str) -> None:
 
 def test_a_command_that_no_order_names_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudms.verbs.image.ORDER", ("delete", "build"))
-    assert words_of("image") == ["delete", "build", "label", "list", "info", "pull", "add"]
+    found = words_of("image")
+    assert found[:2] == ["delete", "build"]
+    assert sorted(found[2:]) == ["add", "info", "label", "list", "pull", "refresh", "search"]
 
 
 def test_the_index_is_kept_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,12 +192,140 @@ def test_a_plug_in_adds_a_noun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "moon" in found.reserved()
 
 
-def test_a_plug_in_cannot_take_a_noun(monkeypatch: pytest.MonkeyPatch) -> None:
-    module_with(monkeypatch, "thief", "vm", "steal")
-    plug_in(monkeypatch, EntryPoint("thief", "thief", "cloudms.verbs"))
+def test_a_plug_in_adds_a_command_to_a_noun_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    module_with(monkeypatch, "moonstuff", "vm", "weigh")
+    plug_in(monkeypatch, EntryPoint("moon", "moonstuff", "cloudms.verbs"))
     found = registry.index()
-    assert "the word 'vm' is reserved" in found.broken["thief"]
-    assert found.exact(["vm", "steal"]) is None
+    entry = found.find(["vm", "weigh", "web"])[0]
+    assert (entry.plugin, entry.load().name) == ("moon", "vm weigh")
+    assert found.texts["vm"].startswith("Virtual machines")
+    assert not found.broken
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        (("vm",), "the word 'vm' is reserved: other commands begin with it"),
+        (("vm", "list"), "the command 'vm list' is built in"),
+        (("vm", "destroy"), "the command 'vm destroy' is built in"),
+        (("vm", "list", "all"), "the word 'vm list' is reserved"),
+        (("vm", "ip"), "the word 'vm ip' is reserved"),
+        (("doctor", "who"), "the word 'doctor' is reserved"),
+        (("help",), "the command 'help' is built in"),
+        (("keypair", "lend"), "the word 'keypair' is reserved"),
+        (("Moon", "land"), "no command"),
+        (("a", "b", "c", "d"), "no command"),
+        (("moon", ""), "no command"),
+        (("--moon",), "no command"),
+    ],
+    ids=str,
+)
+def test_a_plug_in_cannot_take_what_is_taken(monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], why: str) -> None:
+    before = registry.index().verbs
+    registry.forget()
+    module_with(monkeypatch, "thief", *path)
+    plug_in(monkeypatch, EntryPoint("thief", "thief", "cloudms.verbs"))
+    monkeypatch.setattr(sys, "path", [*sys.path, "thief"])
+    found = registry.index()
+    assert why in found.broken["thief"]
+    assert found.verbs == before
+
+
+def test_of_two_plug_ins_the_first_by_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ares", "zeus"):
+        module_with(monkeypatch, name, "moon", "land")
+    plug_in(
+        monkeypatch,
+        EntryPoint("zeus", "zeus", "cloudms.verbs"),
+        EntryPoint("ares", "ares", "cloudms.verbs"),
+        EntryPoint("moon", "tests.unit.test_registry:shout", "cloudms.formats"),
+    )
+    found = registry.index()
+    assert found.find(["moon", "land"])[0].plugin == "ares"
+    assert found.broken == {"zeus": "the command 'moon land' is already brought by 'ares' (cloudms.verbs 'zeus')"}
+    assert [plugin.name for plugin in registry.plugins()] == ["ares", "moon", "zeus"]
+
+
+def test_two_plug_ins_share_a_noun(monkeypatch: pytest.MonkeyPatch) -> None:
+    module_with(monkeypatch, "ares", "moon", "land")
+    module_with(monkeypatch, "zeus", "moon", "leave")
+    plug_in(monkeypatch, EntryPoint("zeus", "zeus", "cloudms.verbs"), EntryPoint("ares", "ares", "cloudms.verbs"))
+    assert [entry.path[1] for entry in registry.index().below(["moon"])] == ["land", "leave"]
+
+
+@pytest.mark.parametrize("group", ["cloudms.clouds", "cloudms.catalogs", "cloudms.formats"])
+def test_a_broken_member_is_named_and_refused_when_it_is_used(monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    plug_in(monkeypatch, EntryPoint("moon", "no.such.module:Thing", group))
+    assert registry.index().broken["moon"].startswith("ModuleNotFoundError")
+    with pytest.raises(Unsupported, match=r"'moon' \(no.such.module\) cannot be loaded"):
+        registry.load(group, "moon")
+
+
+class Leaving:
+    """A finder whose module ends the process, or prints, when it is imported."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """Return a loader for one name."""
+        return spec_from_loader(name, self) if name == "leaving" else None  # type: ignore[arg-type]
+
+    def create_module(self, _spec: ModuleSpec) -> None:
+        """Take the usual module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the code."""
+        exec(self.code, module.__dict__)  # noqa: S102 (the harm that is meant)
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "1 / 0", "import sys; sys.exit()", "print('hello')"])
+def test_a_module_that_does_harm_is_survived(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", [Leaving(code), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "leaving", raising=False)
+    plug_in(monkeypatch, EntryPoint("leaving", "leaving", "cloudms.verbs"))
+    found = registry.index()
+    assert found.exact(["vm", "list"])
+    assert ("leaving" in found.broken) is ("print" not in code)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_command_whose_module_broke_later_is_refused_by_name() -> None:
+    broken = entry("moon", "land", module="no.such.module").with_(plugin="moonware")
+    with pytest.raises(Unsupported, match="the command 'moon land' of the plug-in 'moonware' cannot be loaded"):
+        broken.load()
+    with pytest.raises(ModuleNotFoundError):
+        entry("vm", "list", module="no.such.module").load()
+
+
+def test_a_bug_is_laid_at_the_door_of_whose_code_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"name": "moonware", "modules": ["tests.unit.test_registry"]}
+    monkeypatch.setattr(registry, "_index", TOYS.with_(plugins=(own,)))
+    try:
+        raise KeyError
+    except KeyError as error:
+        assert registry.plugin_of(error) == "moonware"
+    monkeypatch.setattr(registry, "_index", TOYS)
+    assert registry.plugin_of(KeyError()) == ""
+
+
+def test_the_verbs_of_a_plug_in_are_looked_at_again_when_their_file_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "moonstuff.py"
+    file.write_text("")
+    module_with(monkeypatch, "moonstuff", "moon", "land")
+    sys.modules["moonstuff"].__file__ = str(file)
+    plug_in(monkeypatch, EntryPoint("moon", "moonstuff", "cloudms.verbs"))
+    registry.index()
+    registry.forget()
+    module_with(monkeypatch, "moonstuff", "moon", "leave")
+    assert [entry.path[1] for entry in registry.index().below(["moon"])] == ["land"]
+    registry.forget()
+    os.utime(file, ns=(1, 1))
+    assert [entry.path[1] for entry in registry.index().below(["moon"])] == ["leave"]
 
 
 def test_a_plug_in_that_cannot_be_imported_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

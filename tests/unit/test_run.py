@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_torn_report_counts_nothing_and_the_exit_code_decides(monkeypatch: pyt
 def test_only_something_that_ran_and_passed_is_a_success(
     capsys: pytest.CaptureFixture[str], tallies: list[run.Tally], code: int
 ) -> None:
-    assert run.sum_up(tallies, interrupted=False) == code
+    assert run.sum_up(tallies, 1.0, interrupted=False) == code
     passed, failed = sum(tally.passed for tally in tallies), sum(tally.failed for tally in tallies)
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"{passed} passed, {failed} failed")
 
@@ -71,6 +72,29 @@ def test_every_part_runs_although_an_early_one_fails(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run, "adopt_orphans", lambda: None)
     assert run.main(["unit", "house", "--", "-k", "x"]) == 1
     assert ran == ["unit -k x", "house -k x"]
+
+
+def test_all_parts_run_in_lanes_and_every_count_arrives(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "LANES", (("house",), ("unit",)))
+    monkeypatch.setattr(run, "adopt_orphans", lambda: None)
+    assert run.main(["--", "--no-such-option"]) == 1
+    out = capfd.readouterr().out
+    assert "== house ==" in out
+    assert "== unit ==" in out
+    assert out.splitlines()[-1] == "0 passed, 2 failed"
+
+
+def test_every_part_is_in_one_lane() -> None:
+    assert sorted(name for names in run.LANES for name in names) == sorted(run.PARTS)
+
+
+def test_a_lane_that_dies_has_failed_in_all_its_parts(tmp_path: Path) -> None:
+    dead = run.Lane(("unit", "house"), tmp_path / "1", ["--no-such-option-of-pytest"])
+    dead.child.kill()
+    dead.end()
+    assert [tally.failed for tally in dead.tallies()] == [1, 1]
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +133,24 @@ def test_only_daemons_started_meanwhile_and_idle_are_stopped(
     with run.daemons_as_found():
         running = True
     assert ended == stopped
+
+
+@pytest.mark.parametrize(("names", "held"), [(["unit", "house"], ""), (["lint", "remote"], "held left ")])
+def test_an_openstack_is_kept_while_parts_run_that_stand_on_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, names: list[str], held: str
+) -> None:
+    said = tmp_path / "said"
+    holder = tmp_path / "holder"
+    holder.write_text(f"#!/bin/sh\nprintf 'held ' >> {said}\ncat >/dev/null\nprintf 'left ' >> {said}\n")
+    holder.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(holder))
+    said.touch()
+    with run.openstack_as_found(names):
+        end = time.monotonic() + 20
+        while said.read_text() != held.removesuffix("left "):
+            assert time.monotonic() < end, "it was never held"
+            time.sleep(0.01)
+    assert said.read_text() == held
 
 
 def test_a_command_that_takes_too_long_is_ended() -> None:

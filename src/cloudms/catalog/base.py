@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cloudms.catalog.rows import Apart
 from cloudms.record import Record
 
 Document = Mapping[str, Any]
@@ -65,6 +66,10 @@ class Catalog(ABC):
     @abstractmethod
     def insert(self, kind: str, key: str, document: Document, *, event: Document | None = None) -> bool:
         """Store a document only when (`kind`, `key`) is free; return whether it was (names are reserved this way)."""
+
+    @abstractmethod
+    def insert_many(self, kind: str, documents: Mapping[str, Document]) -> list[str]:
+        """Store, of documents by key, those whose keys are free; return these keys, in the order given."""
 
     @abstractmethod
     def put(self, kind: str, documents: Mapping[str, Document], *, events: Sequence[Document] = ()) -> int:
@@ -126,18 +131,20 @@ class Catalog(ABC):
         """Open a refresh of `scope` and return its generation, to be passed to `absorb` and `seal`."""
 
     @abstractmethod
-    def absorb(self, generation: Generation, documents: Mapping[str, Document]) -> int:
+    def absorb(self, generation: Generation, documents: Mapping[str, Document] | Apart) -> int:
         """Upsert rows as they arrive, stamped with the generation; return how many changed.
 
+        Documents may have been taken apart before (`rows.take_all_apart`), which is most of the work.
         Rows that `put`, `insert` or `replace` wrote since the generation began are newer than the listing and stay.
         """
 
     @abstractmethod
-    def seal(self, generation: Generation, *, now: float, prune: bool = True) -> list[Stored]:
+    def seal(self, generation: Generation, *, now: float, prune: bool = True, alone: bool = True) -> list[Stored]:
         """End a complete refresh: forget and return the rows of its scope that it did not see.
 
         With `prune` False the rows are returned but kept, so that the caller decides. A generation that was overtaken
-        by a younger one prunes nothing.
+        by a younger one prunes nothing. Of a scope with a query these are the rows that it saw before and no other
+        listing ever did; with `alone` False also those that others saw, for a query that a row never leaves.
         """
 
     @abstractmethod

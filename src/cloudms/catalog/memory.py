@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from threading import RLock
 
 from cloudms.catalog.base import Catalog, Document, Generation, Lease, Scope, Stored
 from cloudms.catalog.rows import (
     EVENT,
+    Apart,
     Row,
     event_key,
     label_terms,
@@ -49,6 +51,15 @@ class MemoryCatalog(Catalog):
             self._write(kind, key, row)
             self._tell(events)
             return True
+
+    def insert_many(self, kind: str, documents: Mapping[str, Document]) -> list[str]:
+        """Store, of documents by key, those whose keys are free; return these keys, in the order given."""
+        rows = take_all_apart(kind, documents)
+        with self._lock:
+            free = [key for key in rows if key not in self._kind(kind)]
+            for key in free:
+                self._write(kind, key, rows[key])
+            return free
 
     def put(self, kind: str, documents: Mapping[str, Document], *, events: Sequence[Document] = ()) -> int:
         """Store documents by key, writing only those that changed, together with `events`; return how many changed."""
@@ -96,8 +107,8 @@ class MemoryCatalog(Catalog):
         words, tags = search_terms(text), label_terms(labels)
         with self._lock:
             rows = self._ordered(kind, after, newest)
-            found = [entry.stored(kind) for entry in rows if entry.matches(cloud, name, tags, words)]
-        return found[:limit] if limit else found
+            found = (entry.stored(kind) for entry in rows if entry.matches(cloud, name, tags, words))
+            return list(islice(found, limit or None))
 
     def count(self, kind: str, *, cloud: str = "") -> int:
         """Return how many documents there are."""
@@ -150,7 +161,7 @@ class MemoryCatalog(Catalog):
             self._begun[_identity(scope)] = begun
             return begun
 
-    def absorb(self, generation: Generation, documents: Mapping[str, Document]) -> int:
+    def absorb(self, generation: Generation, documents: Mapping[str, Document] | Apart) -> int:
         """Upsert rows as they arrive, stamped with the generation; return how many changed."""
         scope, identity = generation.scope, _identity(generation.scope)
         rows = take_all_apart(scope.kind, documents)
@@ -160,7 +171,7 @@ class MemoryCatalog(Catalog):
                 self._kind(scope.kind)[key].seen[identity] = generation.number
             return changed
 
-    def seal(self, generation: Generation, *, now: float, prune: bool = True) -> list[Stored]:
+    def seal(self, generation: Generation, *, now: float, prune: bool = True, alone: bool = True) -> list[Stored]:
         """End a complete refresh: forget (when `prune`) and return the rows of its scope that it did not see."""
         kind, identity = generation.scope.kind, _identity(generation.scope)
         with self._lock:
@@ -171,7 +182,8 @@ class MemoryCatalog(Catalog):
             if begun is None or begun.number != generation.number:
                 return []
             missing = [entry for entry in self._ordered(kind, "", False) if entry.missed_by(generation)]
-            gone = [entry for entry in missing if not generation.scope.query or entry.seen.keys() == {identity}]
+            shared = not alone or not generation.scope.query
+            gone = [entry for entry in missing if shared or entry.seen.keys() == {identity}]
             if prune:
                 for entry in missing:
                     entry.seen.pop(identity, None)

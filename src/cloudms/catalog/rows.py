@@ -24,6 +24,11 @@ SEARCHED = (
 Row = tuple[str, str, str, "float | None", str, str, str]
 """cloud, name, region, fetched, labels, search, body."""
 
+
+class Apart(dict[str, Row]):
+    """Rows by key, made of documents before they are stored: by another thread than the one that stores them."""
+
+
 _LONGEST = 1000
 _encode = JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 
@@ -50,9 +55,11 @@ def take_apart(kind: str, key: str, document: Mapping[str, Any]) -> Row:
         raise Invalid(f"{kind} '{key}' cannot be stored as JSON: {error}") from error
 
 
-def take_all_apart(kind: str, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Row]:
-    """Return the rows of `documents` by key."""
-    return {key: take_apart(kind, key, document) for key, document in documents.items()}
+def take_all_apart(kind: str, documents: Mapping[str, Mapping[str, Any]] | Apart) -> Apart:
+    """Return the rows of `documents` by key; what is taken apart already as it is. Raises: as `take_apart`."""
+    if isinstance(documents, Apart):
+        return documents
+    return Apart({key: take_apart(kind, key, document) for key, document in documents.items()})
 
 
 def take_events_apart(events: Iterable[Mapping[str, Any] | None]) -> list[Row]:
@@ -90,7 +97,11 @@ def label_terms(labels: Mapping[str, str] | None) -> list[str]:
 
 def search_text(values: Mapping[str, Any]) -> str:
     """Return what `find(text=…)` looks through: a line for each searched field, without case."""
-    lines = "\n".join(_lines(values[name] for name in SEARCHED if values.get(name)))
+    found = [value for value in map(values.get, SEARCHED) if value]
+    try:
+        lines = "\n".join(found)
+    except TypeError:  # lists and numbers are rare
+        lines = "\n".join(_lines(found))
     return lines.replace("\0", "\n").casefold()  # to SQLite, text ends at a zero
 
 

@@ -8,20 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any
 
 from cloudms.catalog import sqlite_rows as rows_of
 from cloudms.catalog.base import Catalog, Document, Generation, Lease, Scope, Stored
-from cloudms.catalog.rows import label_terms, search_terms, take_all_apart, take_apart, take_events_apart
+from cloudms.catalog.rows import Apart, label_terms, search_terms, take_all_apart, take_apart, take_events_apart
 from cloudms.catalog.sqlite_file import connect, explain
+from cloudms.catalog.sqlite_find import Asked
 from cloudms.catalog.sqlite_rows import SELECT, identity, number, stored, tell
 from cloudms.clock import Clock, SystemClock
 from cloudms.errors import Timeout
 
-_LITERAL = {ord(sign): f"[{sign}]" for sign in "*?["}  # GLOB finds text faster than instr() does
 _AGAIN = "ask again; one call holds the lock only while it writes"
 _NEXT_CLOUD = "SELECT min(cloud) FROM document WHERE kind = ? AND cloud > ?"
 _COUNTER = "SELECT coalesce((SELECT value FROM counter WHERE name = ?), 0)"
+_MANY = 500
+"""Rows of one call that make it part of a long list."""
 _inherited: list[list[sqlite3.Connection]] = []
 
 
@@ -57,6 +58,17 @@ class SqliteCatalog(Catalog):
             tell(db, events)
         return True
 
+    def insert_many(self, kind: str, documents: Mapping[str, Document]) -> list[str]:
+        """Store, of documents by key, those whose keys are free; return these keys, in the order given."""
+        rows = take_all_apart(kind, documents)
+        if not rows:
+            return []
+        taken = "SELECT 1 FROM document WHERE kind = ? AND key = ?"
+        with _Use(self, write=True) as db:
+            free = {key: row for key, row in rows.items() if db.execute(taken, (kind, key)).fetchone() is None}
+            rows_of.add(db, kind, free)
+        return list(free)
+
     def put(self, kind: str, documents: Mapping[str, Document], *, events: Sequence[Document] = ()) -> int:
         """Store documents by key, writing only those that changed, together with `events`; return how many changed."""
         rows, told = take_all_apart(kind, documents), take_events_apart(events)
@@ -74,10 +86,10 @@ class SqliteCatalog(Catalog):
         """
         row, events = take_apart(kind, key, document), take_events_apart([event])
         with _Use(self, write=True) as db:
-            found = db.execute("SELECT version FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
-            if found != (version,):
+            found = db.execute("SELECT version, id FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+            if found is None or found[0] != version:
                 return False
-            rows_of.change(db, kind, {key: row})
+            rows_of.change(db, {found[1]: row})
             tell(db, events)
         return True
 
@@ -107,16 +119,9 @@ class SqliteCatalog(Catalog):
 
         Raises NotFound when `newest` is to go on after a row that is gone.
         """
-        words, tags = search_terms(text), label_terms(labels)
-        where, values = _conditions(kind, cloud, name, len(tags), len(words), newest)
-        values += [*tags, *(f"*{word.translate(_LITERAL)}*" for word in words)]
+        asked = Asked(kind, cloud, name, label_terms(labels), search_terms(text), limit)
         with _Use(self) as db:
-            if after:
-                where.append("d.id < ?" if newest else "d.key > ?")
-                values.append(rows_of.place(db, kind, after) if newest else after)
-            order = "d.id DESC" if newest else "d.key"
-            query = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?"
-            rows = db.execute(query, (*values, limit or -1)).fetchall()
+            rows = asked.newest(db, after) if newest else asked.ordered(db, after)
         return [stored(kind, row) for row in rows]
 
     def count(self, kind: str, *, cloud: str = "") -> int:
@@ -182,20 +187,22 @@ class SqliteCatalog(Catalog):
             )
         return Generation(scope=scope, number=own, started=now)
 
-    def absorb(self, generation: Generation, documents: Mapping[str, Document]) -> int:
+    def absorb(self, generation: Generation, documents: Mapping[str, Document] | Apart) -> int:
         """Upsert rows as they arrive, stamped with the generation; return how many changed."""
         scope = generation.scope
         rows = take_all_apart(scope.kind, documents)
         if not rows:
             return 0
-        with _Use(self, write=True) as db:
+        if len(rows) >= _MANY:  # in the order of the tree that they go to, each page of it is read and written once
+            rows = Apart((key, rows[key]) for key in sorted(rows))
+        with _Use(self, write=True, many=len(rows) >= _MANY) as db:
             listed = 0 if scope.query else generation.number
             changed = rows_of.upsert(db, scope.kind, rows, listed=listed, since=generation.number)
             if scope.query:
                 rows_of.join(db, generation, rows)
         return changed
 
-    def seal(self, generation: Generation, *, now: float, prune: bool = True) -> list[Stored]:
+    def seal(self, generation: Generation, *, now: float, prune: bool = True, alone: bool = True) -> list[Stored]:
         """End a complete refresh: forget (when `prune`) and return the rows of its scope that it did not see."""
         scope = generation.scope
         last = "SELECT id, number FROM scope WHERE kind = ? AND cloud = ? AND region = ? AND query = ?"
@@ -210,7 +217,11 @@ class SqliteCatalog(Catalog):
             )
             if found[1] != generation.number:
                 return []
-            rows = rows_of.unlisted(db, generation, found[0]) if scope.query else rows_of.unseen(db, generation)
+            rows = (
+                rows_of.unlisted(db, generation, found[0], alone=alone)
+                if scope.query
+                else rows_of.unseen(db, generation)
+            )
             if prune:
                 rows_of.forget(db, generation, found[0], rows)
         return [stored(scope.kind, row) for row in rows]
@@ -255,14 +266,20 @@ class SqliteCatalog(Catalog):
 
 
 class _Use:
-    """One use of a connection: a read, or a write transaction that commits unless an exception passes."""
+    """One use of a connection: a read, or a write transaction that commits unless an exception passes.
 
-    def __init__(self, catalog: SqliteCatalog, *, write: bool = False) -> None:
+    With `many` it writes a part of a long list, which can be asked for again and so need not be on the disk at once.
+    """
+
+    def __init__(self, catalog: SqliteCatalog, *, write: bool = False, many: bool = False) -> None:
         self._catalog = catalog
         self._write = write
+        self._many = many
 
     def __enter__(self) -> sqlite3.Connection:
         self._db = self._catalog.take()
+        if self._many:
+            rows_of.roomy(self._db)
         if self._write:
             self._begin()
         return self._db
@@ -293,19 +310,8 @@ class _Use:
         """Give back lock and connection, and raise what an error of SQLite means."""
         if self._write:
             self._lock.release()
+        if self._many and not self._db.in_transaction:
+            rows_of.careful(self._db)
         meant = self._catalog.give_back(self._db, error)
         if meant is not None and meant is not error:
             raise meant from error
-
-
-def _conditions(kind: str, cloud: str, name: str, tags: int, words: int, newest: bool) -> tuple[list[str], list[Any]]:
-    """Return the conditions of a search and the first of their values, labels and words left open."""
-    where, values = ["d.kind = ?"], [kind]
-    if cloud:
-        # The plus keeps SQLite from walking the index of clouds where reading the rows in a line is faster.
-        where.append("+d.cloud = ?" if tags or words or newest else "d.cloud = ?")
-        values.append(cloud)
-    if name:
-        where.append("d.name = ?")
-        values.append(name)
-    return [*where, *["instr(d.labels, ?)"] * tags, *["d.search GLOB ?"] * words], values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from binascii import crc32
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,5 +179,46 @@ def documents_counters_leases_scopes(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (documents_counters_leases_scopes,)
+def rows_in_the_order_they_come(db: sqlite3.Connection) -> None:
+    """Keep `document` in the order of insertion, and what is searched in a table of its own.
+
+    The keys of a long list come in no order, and a row put where its key belongs is a page read and written. Now only
+    the entries of narrow indexes are; `document.named` is a number made of the name, since names are long. A search for
+    a rare word reads `search` from end to end.
+    """
+    db.create_function("name_number", 1, name_number, deterministic=True)
+    for statement in (
+        "DROP TRIGGER document_deleted",
+        "ALTER TABLE document RENAME TO former",
+        "CREATE TABLE document (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL,"
+        " version INTEGER NOT NULL, touched INTEGER NOT NULL, written INTEGER NOT NULL, listed INTEGER NOT NULL,"
+        " cloud TEXT NOT NULL,"
+        " name TEXT NOT NULL, region TEXT NOT NULL, fetched, labels TEXT NOT NULL, named INTEGER NOT NULL)",
+        "INSERT INTO document SELECT id, kind, key, version, touched, written, listed, cloud, name, region, fetched,"
+        " labels, name_number(name) FROM former ORDER BY id",
+        "CREATE TABLE search (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",
+        "INSERT INTO search (id, text) SELECT id, search FROM former ORDER BY id",
+        "DROP TABLE former",
+        "CREATE UNIQUE INDEX document_key ON document (kind, key)",
+        "CREATE INDEX document_cloud ON document (kind, cloud, key)",
+        "CREATE INDEX document_name ON document (named)",
+        "CREATE INDEX document_newest ON document (kind, id)",
+        "CREATE TRIGGER document_deleted AFTER DELETE ON document BEGIN"
+        " DELETE FROM body WHERE id = old.id;"
+        " DELETE FROM search WHERE id = old.id;"
+        " DELETE FROM member WHERE key = old.key AND scope IN (SELECT id FROM scope WHERE kind = old.kind);"
+        " END",
+    ):
+        db.execute(statement)
+
+
+def name_number(name: str) -> int:
+    """Return the number below which the rows of a name are found; few names share one."""
+    return crc32(name.encode())
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    documents_counters_leases_scopes,
+    rows_in_the_order_they_come,
+)
 """Schema n is reached by step n; a step that was released is never changed."""

@@ -1,4 +1,4 @@
-"""The contract of a cloud: eight required methods, and roles it may add.
+"""The contract of a cloud: seven required methods, and roles it may add.
 
 Rules for every cloud (each has a case in tests/contracts/test_cloud.py):
 
@@ -26,8 +26,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from cloudms.clock import Clock, SystemClock
-from cloudms.errors import Unsupported
-from cloudms.model import Address, Flavor, Image, Key, Location, Snapshot, Vm, VmSpec, Volume
+from cloudms.errors import NotFound, Unsupported
+from cloudms.model import (
+    Address,
+    Flavor,
+    Image,
+    Key,
+    Location,
+    Origin,
+    Quota,
+    Rule,
+    SecGroup,
+    Snapshot,
+    Vm,
+    VmSpec,
+    VmState,
+    Volume,
+    VolumeSnapshot,
+)
 from cloudms.record import Record
 
 Report = Callable[[str], None]
@@ -63,11 +79,20 @@ class Reach(Record):
     seconds: float = 0.0
 
 
+class Price(Record):
+    """What a thing costs per hour (per GiB where it has a size), in which currency, and when that was asked."""
+
+    per_hour: float
+    currency: str = "USD"
+    fetched: float | None = None
+
+
 class Leftover(Record):
     """A thing on the cloud that carries our tag but belongs to no VM the catalog knows.
 
     `kind` is what it is (disk, seed, forward, address, key …), `id` how the cloud names it, `token` whose it was,
-    `age` seconds since it was made when known, `reason` one sentence.
+    `age` seconds since it was made when known, `reason` one sentence, `size` in bytes, `region` where it is,
+    `price_per_hour` what it costs where the cloud tells it with the list.
     """
 
     kind: str
@@ -77,6 +102,8 @@ class Leftover(Record):
     age: float | None = None
     reason: str = ""
     size: int | None = None
+    region: str = ""
+    price_per_hour: float | None = None
 
 
 class Cloud(ABC):
@@ -96,6 +123,10 @@ class Cloud(ABC):
     """Whether a forgotten VM costs money, which turns leases on by default."""
     simulated: ClassVar[bool] = False
     """Whether its VMs are only pretended: every door says so, and nobody can log in."""
+    ours_only: ClassVar[tuple[type[Role], ...]] = ()
+    """Roles that stand on what cloudms wrote on a VM or beside it: for one made elsewhere they are refused."""
+    lacks: ClassVar[Mapping[type[Role], str]] = {}
+    """Why it has no use for some of the roles that it does not have."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -136,6 +167,23 @@ class Cloud(ABC):
     def list_flavors(self) -> Iterable[Flavor]:
         """Return the sizes that `create_vm` accepts."""
 
+    def find_image(self, name: str, flavor: str = "", region: str = "") -> Image:
+        """Return the image that `create_vm` would take for what a person calls `name`. Raises: NotFound.
+
+        Clouds with words of their own for images (aliases, patterns), or too many to list, answer it themselves.
+        """
+        for image in self.list_images():
+            if name in (image.name, image.id):
+                return image
+        raise NotFound(f"cloud '{self.name}' has no image '{name}'", hint=f"cms image list --cloud {self.name}")
+
+    def find_flavor(self, name: str, region: str = "") -> Flavor:
+        """Return the flavor that `create_vm` would take for `name`. Raises: NotFound."""
+        for flavor in self.list_flavors():
+            if name in (flavor.name, flavor.id):
+                return flavor
+        raise NotFound(f"cloud '{self.name}' has no flavor '{name}'", hint=f"cms flavor list --cloud {self.name}")
+
     def ready(self, vm: Vm) -> str | None:
         """Return None when the cloud cannot tell whether one can log in (SSH is then probed), an empty string when one
         can, and otherwise what is being waited for.
@@ -171,13 +219,51 @@ class Cloud(ABC):
 
     def supports(self, role: type[Role], vm: Vm | None = None) -> str:
         """Return why `role` is not possible (for this `vm`), or an empty string when it is."""
-        return "" if isinstance(self, role) else f"{self.kind} has no {role.name}"
+        if not isinstance(self, role):
+            return self.lacks.get(role, f"{self.kind} has no {role.name}")
+        if vm is not None and vm.origin is Origin.FOREIGN and role in self.ours_only:
+            return f"it was made elsewhere: cms vm adopt {vm.name}"
+        return ""
 
 
 class Role:
     """Base of the roles; `name` is the word for people, the docstring its line in the table of roles."""
 
     name: ClassVar[str] = ""
+
+
+class Batch(Role, ABC):
+    """Boot many VMs with one request."""
+
+    name = "batch"
+
+    @abstractmethod
+    def create_vms(self, specs: Sequence[VmSpec], report: Report = silent) -> list[Vm]:
+        """Make and start VMs that differ in name, hostname and token only, all or none; return them in this order.
+
+        Their tokens are those of one batch, `TOKEN.1` to `TOKEN.N` in the order of `specs`; a second call with the
+        same tokens returns the same VMs.
+
+        Raises: what `create_vm` raises.
+        """
+
+    @abstractmethod
+    def get_vms(self, vms: Sequence[Vm]) -> dict[str, Vm]:
+        """Return what the cloud says of several VMs, by their key; those it does not have are left out."""
+
+
+class Lease(Role, ABC):
+    """A VM ends itself when its lease does, without cloudms."""
+
+    name = "lease"
+
+    @abstractmethod
+    def renew_vm(self, vm: Vm) -> Vm:
+        """Keep the `expires` of `vm` on the cloud, and let the timer inside count to it (None, or protected: never).
+
+        `create_vm` does so with that of the spec. Raises: NotReady (the cloud keeps it, the guest cannot be told now),
+        Unsupported (it was made without a timer).
+        """
 
 
 class Power(Role, ABC):
@@ -205,7 +291,7 @@ class Reboot(Role, ABC):
 
 
 class Suspend(Role, ABC):
-    """Freeze with memory kept, and go on."""
+    """Freeze with memory kept, in place or (state `saved`) on disk, and go on."""
 
     name = "suspend"
 
@@ -232,6 +318,8 @@ class Deallocate(Role, ABC):
     """Stop and give the place back, so that only disks are billed."""
 
     name = "deallocate"
+    deallocated: ClassVar[VmState] = VmState.DEALLOCATED
+    """The state that it has then: `stopped` on a cloud that bills every stopped VM for its disks only."""
 
     @abstractmethod
     def deallocate_vm(self, vm: Vm) -> Vm:
@@ -242,6 +330,8 @@ class Resize(Role, ABC):
     """Change the flavor of a VM."""
 
     name = "resize"
+    grows_disk: ClassVar[bool] = True
+    """Whether the disk grows with the flavor, so that a VM cannot go back to a flavor with a smaller one."""
 
     @abstractmethod
     def resize_vm(self, vm: Vm, flavor: str) -> Vm:
@@ -252,17 +342,20 @@ class Resize(Role, ABC):
 
 
 class ConfirmResize(Role, ABC):
-    """Confirm or revert a resize."""
+    """The cloud itself waits after a resize (state `awaiting_confirm`) and keeps the old place until it is told.
+
+    On clouds without it the engine brings the old flavor back by another resize, from its own record.
+    """
 
     name = "confirm"
 
     @abstractmethod
     def confirm_vm(self, vm: Vm) -> Vm:
-        """Keep the new flavor."""
+        """Keep the new flavor; success when nothing waits for it. Raises: NotReady (it is still being resized)."""
 
     @abstractmethod
     def revert_vm(self, vm: Vm) -> Vm:
-        """Go back to the old flavor."""
+        """Go back to the old flavor. Raises: NotReady (nothing waits for it)."""
 
 
 class Rename(Role, ABC):
@@ -328,13 +421,14 @@ class Console(Role, ABC):
         """Return the console output so far (the last 64 KiB where the cloud keeps more)."""
 
     def follow_console(self, vm: Vm) -> Iterator[str]:
-        """Yield new console output until the caller stops; by default `console_log` is asked again and again."""
+        """Yield new console output until the caller stops; by default `console_log` is asked again and again.
+
+        While there is none, it yields an empty text every second or so: only then can a caller stop.
+        """
         seen = ""
         while True:
             text = self.console_log(vm)
-            fresh = text[len(seen) :] if text.startswith(seen) else text
-            if fresh:
-                yield fresh
+            yield text[len(seen) :] if text.startswith(seen) else text
             seen = text
             self.clock.sleep(1.0)
 
@@ -405,7 +499,34 @@ class Addresses(Role, ABC):
 
     @abstractmethod
     def remove_address(self, vm: Vm, address: str) -> Vm:
-        """Take the address away and release it; already gone is success."""
+        """Take the address away and release it; one that the account had before, or that outlives its VM, stays there.
+
+        Already gone is success.
+        """
+
+
+class AddressPool(Role, ABC):
+    """Public addresses that are had, and paid for, also without a VM.
+
+    They have a token of their own, which `list_addresses` tells: `remove_address` and the end of their VM leave them.
+    """
+
+    name = "address pool"
+
+    @abstractmethod
+    def create_address(self, token: str, region: str = "") -> Address:
+        """Take an address into the account; idempotent by token. Raises: NoCapacity, NotFound (region)."""
+
+    @abstractmethod
+    def delete_address(self, address: Address) -> None:
+        """Give it back; already gone is success. Raises: Conflict while it leads to a VM."""
+
+    @abstractmethod
+    def detach_address(self, vm: Vm, address: str) -> Vm:
+        """Take the address away from `vm` and keep it in the account; already gone is success.
+
+        One that was the VM's own gets a token that begins with the same eight digits (`pool.kept_token`).
+        """
 
 
 class Volumes(Role, ABC):
@@ -418,12 +539,17 @@ class Volumes(Role, ABC):
         """Return the volumes (no root disks), each with its token; `state` is `attached` or `available`."""
 
     @abstractmethod
-    def create_volume(self, name: str, size_gib: int, token: str, labels: Mapping[str, str]) -> Volume:
-        """Make an empty volume; idempotent by token. Raises: Exists, NoCapacity."""
+    def create_volume(
+        self, name: str, size_gib: int, token: str, labels: Mapping[str, str], region: str = ""
+    ) -> Volume:
+        """Make an empty volume in `region` (a region or zone; empty: where the cloud's VMs are); idempotent by token.
+
+        Raises: Exists, NoCapacity, Invalid or NotFound (no such region).
+        """
 
     @abstractmethod
     def delete_volume(self, volume: Volume) -> None:
-        """Delete it; already gone is success. Raises: Conflict while attached."""
+        """Delete it; already gone is success. Raises: Conflict while attached, or while its snapshots hold it."""
 
     @abstractmethod
     def attach_volume(self, volume: Volume, vm: Vm) -> Volume:
@@ -438,14 +564,133 @@ class Volumes(Role, ABC):
         """Put the labels of `volume` on the cloud. Raises: NotFound."""
 
 
-class ImageStore(Role, ABC):
-    """Images are brought to the cloud from the local image store when they are first used, and can be deleted there."""
+class ResizeVolume(Role, ABC):
+    """Make a volume larger."""
+
+    name = "volume resize"
+
+    @abstractmethod
+    def resize_volume(self, volume: Volume, size_gib: int) -> Volume:
+        """Make it `size_gib` large; as large already is success. Raises: Invalid (smaller), NotReady (attached)."""
+
+
+class VolumeSnapshots(Role, ABC):
+    """Keep what is on a volume at a time, and make volumes of it."""
+
+    name = "volume snapshots"
+
+    @abstractmethod
+    def list_volume_snapshots(self) -> Iterable[VolumeSnapshot]:
+        """Return the snapshots of volumes (none that are the disks of images), each with its token."""
+
+    @abstractmethod
+    def create_volume_snapshot(self, volume: Volume, name: str, token: str) -> VolumeSnapshot:
+        """Keep what is on `volume` now; idempotent by token. Raises: Exists, NotReady (it must be detached first)."""
+
+    @abstractmethod
+    def delete_volume_snapshot(self, snapshot: VolumeSnapshot) -> None:
+        """Forget it; already gone is success. Raises: Conflict while volumes stand on it."""
+
+    @abstractmethod
+    def restore_volume(
+        self, snapshot: VolumeSnapshot, name: str, token: str, labels: Mapping[str, str], region: str = ""
+    ) -> Volume:
+        """Make a volume of what was kept, in `region` as `create_volume` does; idempotent by token.
+
+        Raises: Exists, NotFound, NoCapacity, NotReady (the snapshot is still being written).
+        """
+
+
+class SecGroups(Role, ABC):
+    """Security groups: named sets of firewall rules that VMs are in (`options["secgroups"]` of a spec: names or ids).
+
+    They come beside the group that lets SSH in. Raises, where a VM is made: NotFound (no such group there).
+    """
+
+    name = "security groups"
+
+    @abstractmethod
+    def list_secgroups(self) -> Iterable[SecGroup]:
+        """Return the security groups with their rules."""
+
+    @abstractmethod
+    def create_secgroup(self, name: str, description: str, token: str, region: str = "") -> SecGroup:
+        """Make one that lets nothing in; idempotent by token. Raises: Exists."""
+
+    @abstractmethod
+    def delete_secgroup(self, group: SecGroup) -> None:
+        """Delete it; already gone is success. Raises: Conflict while VMs are in it."""
+
+    @abstractmethod
+    def add_rule(self, group: SecGroup, rule: Rule) -> SecGroup:
+        """Let something through; the same rule again is success. Raises: NotFound, Invalid."""
+
+    @abstractmethod
+    def remove_rule(self, group: SecGroup, rule: Rule) -> SecGroup:
+        """Stop letting it through; a rule that is not there is success. Raises: NotFound (group)."""
+
+
+class Spread(Role, ABC):
+    """Boot the VMs of one request on different hosts (`options["spread"]` of their specs: a token that they share)."""
+
+    name = "spread"
+
+
+class ImageStore(Role):
+    """Images are brought to the cloud from the local image store when they are first used."""
 
     name = "images"
+
+
+class DeleteImages(Role, ABC):
+    """Images can be deleted on the cloud."""
+
+    name = "image delete"
 
     @abstractmethod
     def delete_image(self, image: Image) -> None:
         """Delete the image from the cloud; already gone is success. Raises: Conflict while VMs stand on it."""
+
+
+class ImageQuery(Record):
+    """Which images are wanted: those of `owners` (empty: of everybody), of one `arch`, with `text` in their name, and
+    of one `region` (empty: of every configured one).
+    """
+
+    owners: tuple[str, ...] = ()
+    arch: str = ""
+    text: str = ""
+    region: str = ""
+
+
+class ImageBatch(Record):
+    """Some of the images of a list; `left` is, when it has changed, what is to do once all so far are kept (JSON);
+    `last` says that the list is complete.
+    """
+
+    images: Sequence[Image] = ()
+    left: Mapping[str, Any] | None = None
+    last: bool = False
+
+
+class ImagePages(Role, ABC):
+    """Lists of a hundred thousand images in seconds, which go on where a refresh broke off."""
+
+    name = "image pages"
+
+    @abstractmethod
+    def image_queries(self, query: ImageQuery | None = None) -> Sequence[ImageQuery]:
+        """Return what to walk for a query, or for the images that are listed when nothing is said: one per region."""
+
+    @abstractmethod
+    def walk_images(
+        self, query: ImageQuery, left: Mapping[str, Any] | None = None, *, many: bool = False
+    ) -> Iterator[ImageBatch]:
+        """Yield the images of one region as they arrive, from several places at once and in no order.
+
+        Parameters: `left`, what an earlier walk of this query left to do; `many`, whether thousands are expected.
+        An image may come twice. Raises, after all that came: what keeps the rest from coming.
+        """
 
 
 class Metrics(Role, ABC):
@@ -455,11 +700,73 @@ class Metrics(Role, ABC):
 
     @abstractmethod
     def metrics(self, vms: Sequence[Vm]) -> Mapping[str, Mapping[str, float]]:
-        """Return by VM key: cpu_seconds (total), memory_used_mib, memory_mib, disk_read_bytes, disk_write_bytes …"""
+        """Return by VM key what is measured: numbers that only grow, or what was used lately.
+
+        cpu_seconds (total of all vCPUs), or cpu_percent (of all its vCPUs together) with `at`, the epoch seconds when
+        that was; cpu_denied_seconds (total that all vCPUs wanted to run and the host had no processor for them);
+        memory_used_mib, memory_mib, disk_read_bytes, disk_write_bytes, net_rx_bytes, net_tx_bytes (totals).
+        VMs of which nothing is known are left out: no number is no load of zero.
+        """
+
+
+class MetricsHistory(Role, ABC):
+    """What VMs used in the past, as the cloud has kept it."""
+
+    name = "metrics history"
+
+    @abstractmethod
+    def history(self, vms: Sequence[Vm], seconds: float) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return by VM key what was measured in the last `seconds`, oldest first.
+
+        Each sample has `at` (epoch seconds) and what was measured then: cpu_percent (of all vCPUs together, as many as
+        the VM had then), memory_used_mib. VMs of which nothing is known are left out.
+        """
+
+
+class Prices(Role, ABC):
+    """What a flavor costs, and other things."""
+
+    name = "prices"
+
+    @abstractmethod
+    def price(self, flavor: str, region: str = "") -> Flavor:
+        """Return the flavor with `price_per_hour`, `currency` and `price_fetched`, asked for this one alone.
+
+        Raises: NotFound (no such flavor there, or the cloud has no price for it).
+        """
+
+    def thing_price(self, what: str, region: str = "") -> Price:
+        """Return what an `address`, or a GiB of a `volume` or `volume_snapshot`, costs. Raises: NotFound."""
+        raise NotFound(f"cloud '{self.name}' tells no price of a {what}", details={"region": region})
+
+
+class Quotas(Role, ABC):
+    """How much the account may have, and has."""
+
+    name = "quotas"
+
+    @abstractmethod
+    def list_quotas(self) -> Iterable[Quota]:
+        """Return the limits of the account, with what is used of them where the cloud says it."""
+
+
+class Spot(Role, ABC):
+    """Cheaper VMs that the cloud may take back (`options["spot"]` of a VM's spec)."""
+
+    name = "spot"
+
+
+class OpenPorts(Role, ABC):
+    """Ports beside SSH that are opened to everybody for one VM (`options["open"]` of its spec; see `clouds.ports`).
+
+    Raises, where the VM is made: Invalid (no port).
+    """
+
+    name = "open ports"
 
 
 class PrivateNetwork(Role, ABC):
-    """A network between the VMs of one person."""
+    """A network between the VMs of one person (`network` of their specs: `private`)."""
 
     name = "private network"
 

@@ -27,10 +27,14 @@ _TICK = 20_000_000
 
 
 class Parsed(Record):
-    """The file with marks in the place of secrets: `tree`, and the `warnings` about keys nobody knows."""
+    """The file with marks in the place of secrets: `tree`, and the `warnings` about keys nobody knows.
+
+    `files` are the path and the stamp of it and of what it includes.
+    """
 
     tree: dict[str, Any]
     warnings: list[Finding]
+    files: list[list[Any]]
 
 
 def load(path: Path, clock: Clock) -> Parsed:
@@ -56,7 +60,8 @@ def _cached(cached: Path, path: Path) -> Parsed | None:
         for name, *stamp in found["files"]:
             if list(files.stamp(Path(name)) or ()) != stamp or stamp[0] > written - _TICK:
                 return None
-        return Parsed(tree=found["tree"], warnings=[Finding(**entry) for entry in found["warnings"]])
+        warnings = [Finding(**entry) for entry in found["warnings"]]
+        return Parsed(tree=found["tree"], warnings=warnings, files=found["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing, or not what this version writes: read the file itself
 
@@ -65,11 +70,12 @@ def _parse(path: Path, cached: Path, clock: Clock) -> Parsed:
     from cloudms.config import lint, reader
 
     document = reader.load(path)
-    parsed = Parsed(tree=mask(document.tree), warnings=lint.unknown_keys(document))
+    stamps = [[name, *stamp] for name, stamp in document.files]
+    parsed = Parsed(tree=mask(document.tree), warnings=lint.unknown_keys(document), files=stamps)
     content = {
         "version": [cloudms.__version__, _FORMAT],
         "path": str(path),
-        "files": [[name, *stamp] for name, stamp in document.files],
+        "files": stamps,
         "tree": parsed.tree,
         "warnings": [entry.to_document() for entry in parsed.warnings],
     }

@@ -20,6 +20,8 @@ from cloudms.names import nearest, unreserved
 if TYPE_CHECKING:
     from cloudms.config.store import Config
 
+_NO_NAME = r"[\s,/]"
+"""What the name of a cloud cannot have: it stands in lists with commas, and names files."""
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -43,6 +45,8 @@ def _file(config: Config, path: FilePath, nouns: Collection[str]) -> Iterator[Fi
         return
     looks = _Looks(config, document, nouns)
     yield from lint.unknown_keys(document)
+    if not isinstance(document.tree.get("cloudmesh"), dict | None):
+        yield looks.not_a_section(("cloudmesh",))
     yield from looks.shape()
     yield from looks.secrets()
     yield from looks.references()
@@ -96,14 +100,14 @@ class _Looks:
         for section in clouds.SECTIONS:
             listed = clouds.content(self._root).get(section)
             if listed is not None and not isinstance(listed, dict):
-                yield self._not_a_section((*self._top, section))
+                yield self.not_a_section((*self._top, section))
             for name, entry in listed.items() if isinstance(listed, dict) else ():
                 if not isinstance(entry, dict):
-                    yield self._not_a_section((*self._top, section, name))
+                    yield self.not_a_section((*self._top, section, name))
         for path, _, entry in self._entries():
             for key in ("cm", "default", "credentials", "options"):
                 if entry.get(key) is not None and not isinstance(entry[key], dict):
-                    yield self._not_a_section((*path, key))
+                    yield self.not_a_section((*path, key))
             about = entry.get("cm")
             active = about.get("active") if isinstance(about, dict) else entry.get("active")
             if active is not None and clouds.truth(active) != clouds.truth(active, otherwise=True):
@@ -112,7 +116,7 @@ class _Looks:
             file = self._document.files[0][0]
             yield Finding(level="info", message="a line of dots was skipped", hint="remove it", file=file, line=line)
 
-    def _not_a_section(self, path: Path) -> Finding:
+    def not_a_section(self, path: Path) -> Finding:
         return self._at(path, "error", f"{'.'.join(path)} is not a section and is ignored", "write its keys below it")
 
     def secrets(self) -> Iterator[Finding]:
@@ -166,8 +170,11 @@ class _Looks:
     def cloud_states(self) -> Iterator[Finding]:
         """Clouds that cannot be used, and why."""
         found = self._config.by_name()
-        for path, name, _ in self._entries():
+        for path, name, entry in self._entries():
             cloud = found[name]
+            if "like" in entry and not _leads(entry["like"], name, found):
+                message, hint = f"cloud {name} is like {entry['like']}, which is no other cloud here", "name one"
+                yield self._at((*path, "like"), "error", message, hint)
             if cloud.state == "unset":
                 message = f"cloud {name} is unset: {', '.join(cloud.unset[:4])} have no value"
                 yield self._at(
@@ -191,7 +198,9 @@ class _Looks:
         section = clouds.content(self._root).get("default")
         wanted = section.get("cloud") if isinstance(section, dict) else None
         path = (*self._top, "default", "cloud")
-        if isinstance(wanted, str) and not is_unset(wanted) and not (wanted in found and found[wanted].active):
+        elsewhere = {} if wanted in found or is_unset(wanted) else self._config.natives().clouds
+        usable = wanted in elsewhere or (wanted in found and found[wanted].active)
+        if isinstance(wanted, str) and not is_unset(wanted) and not usable:
             why = f"is {found[wanted].state}" if wanted in found else "is not configured"
             close = nearest(wanted, found)
             hint = (
@@ -205,6 +214,10 @@ class _Looks:
         """Names that are words of the command line, and aliases that are no text."""
         for path, name, _ in self._entries():
             yield from self._reserved(path, name, "cloud")
+            if not name or re.search(_NO_NAME, name):
+                yield self._at(
+                    path, "error", f"{name!r} cannot name a cloud", "letters, digits, - and _, a letter first"
+                )
         section = clouds.content(self._root).get("alias")
         for name, text in section.items() if isinstance(section, dict) else ():
             path = (*self._top, "alias", name)
@@ -234,3 +247,8 @@ class _Looks:
         unused = [name for name in UNUSED if name in cm]
         if unused:
             yield self._at((*self._top, unused[0]), "info", f"kept, not used: {', '.join(unused)}")
+
+
+def _leads(source: object, name: str, found: Collection[str]) -> bool:
+    """Whether `like` names another cloud of the file."""
+    return isinstance(source, str) and source in found and source != name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from cloudms.config.known import ENTRY, REQUIRED, VM_DEFAULT, kind_of
+from cloudms.config.known import ELSEWHERE, ENTRY, REQUIRED, VM_DEFAULT, kind_of
 from cloudms.config.secret import Secret, revealed
 from cloudms.config.tree import is_entry_credential, is_unset, leaves
 from cloudms.record import Record
@@ -81,30 +81,84 @@ def entries(root: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
         yield "", kind, {"credentials": lone}
 
 
-def read(root: Mapping[str, Any], kinds: Collection[str]) -> dict[str, CloudSettings]:
+def completed(listed: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return every entry with what it has from the one that it is `like`; a circle or a lost name adds nothing."""
+    return {name: _completed(name, listed, ()) for name in listed}
+
+
+def _completed(name: str, listed: Mapping[str, dict[str, Any]], trail: tuple[str, ...]) -> dict[str, Any]:
+    """Return an entry over that of its source.
+
+    Heading and whether it is active are its own; so are credentials, once it says any or another profile.
+    """
+    own = listed[name]
+    source = str(own.get("like") or "")
+    if source not in listed or source in (*trail, name):
+        return own
+    base = _completed(source, listed, (*trail, name))
+    own_login = "credentials" in own or "profile" in own or any(map(is_entry_credential, own))
+    kept = {
+        key: value
+        for key, value in base.items()
+        if not (own_login and (key in ("credentials", "profile") or is_entry_credential(key)))
+    }
+    kept["cm"] = {"kind": kind_of_entry(source, base), **_shared(kept.get("cm"))}
+    return over(kept, own)
+
+
+def _shared(about: Any) -> dict[str, Any]:
+    section = about if isinstance(about, dict) else {}
+    return {key: value for key, value in section.items() if key not in ("active", "heading", "label")}
+
+
+def over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `own`, section by section."""
+    both = dict(base)
+    for key, value in own.items():
+        below = both.get(key)
+        both[key] = over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return both
+
+
+def kind_of_entry(name: str, entry: dict[str, Any]) -> str:
+    """Return the kind of a cloud: what its entry says, else by its credentials or its name."""
+    about = _about(entry)
+    return kind_of(_text(about.get("kind") or about.get("type")), name, list(_credentials(entry)))
+
+
+def read(root: Mapping[str, Any], kinds: Collection[str], environ: Collection[str] = ()) -> dict[str, CloudSettings]:
     """Return the clouds of a file by name, the built-in ones last.
 
-    Parameters: `root`, the file with `Secret` leaves and references replaced; `kinds`, those that can be opened.
+    Parameters: `root`, the file with `Secret` leaves and references replaced; `kinds`, those that can be opened;
+    `environ`, the variables that are set.
     """
     cm = content(root)
     listed = cm.get("active")
     chosen = [str(name) for name in listed] if isinstance(listed, list) else None
-    found = {name: _cloud(name, entry, cm, chosen, kinds) for _, name, entry in entries(root)}
+    whole = completed({name: entry for _, name, entry in entries(root)})
+    found = {name: _cloud(name, entry, cm, chosen, kinds, environ) for name, entry in whole.items()}
     for name, kind in BUILT_IN.items():
         found.setdefault(name, CloudSettings(name=name, kind=kind, label=name))
     return found
 
 
 def _cloud(
-    name: str, entry: dict[str, Any], cm: Mapping[str, Any], chosen: list[str] | None, kinds: Collection[str]
+    name: str,
+    entry: dict[str, Any],
+    cm: Mapping[str, Any],
+    chosen: list[str] | None,
+    kinds: Collection[str],
+    environ: Collection[str],
 ) -> CloudSettings:
     about = _about(entry)
     credentials = _credentials(entry)
-    kind = kind_of(_text(about.get("kind") or about.get("type")), name, list(credentials))
+    kind = kind_of_entry(name, entry)
     active = truth(about.get("active"), chosen is None or name in chosen)
     unset = tuple(path[-1] for path, value in leaves(dict(credentials)) if isinstance(value, Secret) and not value)
     state = "active" if active else "inactive"
-    if _is_unset(kind, credentials, unset):
+    options = _options(entry, about)
+    given = bool(options.get("profile")) or any(name in environ for name in ELSEWHERE.get(kind, ()))
+    if not given and _is_unset(kind, credentials, unset):
         state = "unset"
     elif kind not in kinds:
         state = "unsupported"
@@ -115,7 +169,7 @@ def _cloud(
         state=state,
         label=_text(about.get("heading")) or name,
         default=_default(entry, cm),
-        options=_options(entry, about),
+        options=options,
         credentials=credentials,
         unset=unset,
     )

@@ -31,9 +31,12 @@ class Counter:
         """Return the number last given out, 0 when none was. Raises: ConfigError."""
         return self._value(self._read(), name)
 
-    def incr(self, name: str = "counter") -> int:
-        """Count up by one and return the new number, which no other caller gets. Raises: ConfigError, Conflict."""
-        return self._change(name, 1)
+    def incr(self, name: str = "counter", *, by: int = 1) -> int:
+        """Count up and return the new number, which no other caller gets, nor those that were passed.
+
+        Raises: ConfigError, Conflict.
+        """
+        return self._change(name, by)
 
     def decr(self, name: str = "counter") -> int:
         """Count down by one, not below 0, and return the new number. Raises: ConfigError, Conflict."""

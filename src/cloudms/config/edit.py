@@ -32,7 +32,7 @@ def change(text: str, path: FilePath, key: str, value: Value) -> tuple[str, Path
     node, _ = compose(text, path, yaml.SafeLoader)
     if node is None:
         return _append(text, _block(["cloudmesh", *key.split(".")], 0, value)), ("cloudmesh", *key.split("."))
-    place = _descend(node, _rooted(node, key))
+    place = _descend(node, rooted(node, key))
     edited = _edited(text, place, value)
     _prove(text, edited, path, place.path, value)
     return edited, place.path
@@ -60,18 +60,18 @@ class _Place:
         )
 
 
-def _rooted(node: yaml.Node, key: str) -> str:
+def rooted(node: yaml.Node, key: str) -> str:
     """Return `key` as it begins in this file: below cloudmesh, and below the older `clouds` if that has the cloud."""
     names = _keys(node)
     if "cloudmesh" in names or not names & {*SECTIONS, "credentials", "default"}:
-        top = _child(node, "cloudmesh")
+        top = child(node, "cloudmesh")
         prefix = "cloudmesh."
     else:
         top, prefix = node, ""
     section, dot, rest = key.partition(".")
     if section == "cloud" and dot and top is not None:
         for older in SECTIONS:
-            listed = _child(top, older)
+            listed = child(top, older)
             if listed is not None and any(rest == name or rest.startswith(name + ".") for name in _keys(listed)):
                 return f"{prefix}{older}.{rest}"
     return prefix + key
@@ -81,7 +81,8 @@ def _keys(node: yaml.Node) -> set[str]:
     return {key.value for key, _ in node.value} if isinstance(node, yaml.MappingNode) else set()
 
 
-def _child(node: yaml.Node, name: str) -> yaml.Node | None:
+def child(node: yaml.Node, name: str) -> yaml.Node | None:
+    """Return the value of a key of a section, or None."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return next((item for key, item in pairs if key.value == name), None)
 
@@ -133,17 +134,17 @@ def _replaced(text: str, node: yaml.Node, place: _Place, value: Value) -> str:
 def _inserted(text: str, node: yaml.MappingNode, place: _Place, value: Value) -> str:
     """Add the rest of the key below the last entry of a section."""
     if node.flow_style:
-        end = _end(node.value[-1][1]) if node.value else node.end_mark.index - 1
+        end = end_of(node.value[-1][1]) if node.value else node.end_mark.index - 1
         comma = ", " if node.value else ""
         return text[:end] + comma + _flow(place.rest, value)[1:-1] + text[end:]
     column = node.value[0][0].start_mark.column
     lines = _block(place.rest, column, value)
-    end = _end(node)
+    end = end_of(node)
     at_line_start = end > 0 and text[end - 1] in "\r\n"
     return text[:end] + _lines(lines, text) + text[end:] if at_line_start else _after_line(text, end, lines)
 
 
-def _end(node: yaml.Node) -> int:
+def end_of(node: yaml.Node) -> int:
     """Return where the text of a node ends; for a block the parser itself reports where the next thing begins."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
@@ -213,7 +214,7 @@ def _is_plain(text: str, flow: bool) -> bool:
         node: Any = yaml.compose(f"{{k: {text}, l: m}}" if flow else f"k: {text}\n", Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         return False
-    item = _child(node, "k")
+    item = child(node, "k")
     if not isinstance(item, yaml.ScalarNode) or len(_keys(node)) != (2 if flow else 1):
         return False
     return item.value == text and item.style is None and reader.scalar(item) is not None
@@ -229,25 +230,25 @@ def _prove(old: str, new: str, path: FilePath, where: Path, value: Value) -> Non
             hint="edit the file by hand",
         ) from None
     wanted = value if isinstance(value, list) else [value]
-    got = _take(after, where)
-    _take(before, where)
+    got = take(after, where)
+    take(before, where)
     same = [_text(item) for item in (got if isinstance(got, list) else [got])] == [_text(item) for item in wanted]
-    if not same or _pruned(before) != _pruned(after):
+    if not same or pruned(before) != pruned(after):
         raise Invalid(f"{'.'.join(where)} cannot be set without changing other values", hint="edit the file by hand")
 
 
-def _take(tree: Any, where: Path) -> Any:
+def take(tree: Any, where: Path) -> Any:
     """Remove the value at `where` from `tree` and return it."""
     for key in where[:-1]:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree.pop(where[-1], None) if isinstance(tree, dict) else None
 
 
-def _pruned(tree: Any) -> Any:
+def pruned(tree: Any) -> Any:
     """Return `tree` without empty sections, which a first or only value makes or leaves."""
     if not isinstance(tree, dict):
         return tree
-    kept = {key: _pruned(value) for key, value in tree.items()}
+    kept = {key: pruned(value) for key, value in tree.items()}
     return {key: value for key, value in kept.items() if value not in (None, {})} or None
 
 

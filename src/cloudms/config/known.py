@@ -15,7 +15,7 @@ SECTIONS = (
     "version", "profile", "security", "default", "cloud", "clouds", "compute", "provider", "storage", "volume",
     "database", "data", "registry", "cluster", "active", "location", "hpc", "github", "comet", "keys", "portal",
     "system", "logging", "alias", "name", "refresh", "ttl", "credentials", "inventory", "launcher", "mongodb",
-    "catalog",
+    "catalog", "ceiling", "rightsize", "scaler",
 )  # fmt: skip
 
 UNUSED = ("storage", "volume", "database", "data", "registry", "cluster", "hpc", "comet", "portal", "launcher")
@@ -30,7 +30,7 @@ CM = (
 )  # fmt: skip
 
 ENTRY = (
-    "cm", "default", "credentials", "options", "kind", "active", "location", "image", "size", "flavor",
+    "cm", "default", "credentials", "options", "kind", "active", "like", "location", "image", "size", "flavor",
     "cm_heading", "cm_host", "cm_label", "cm_type", "cm_type_version", "cm_openrc", "cm_service_url_type",
 )  # fmt: skip
 
@@ -50,17 +50,30 @@ GLOBAL_DEFAULT = (
     *VM_DEFAULT, "group", "experiment", "cloud", "cluster", "trace", "debug", "timer", "refresh", "vm",
 )  # fmt: skip
 
-EVERY_OPTION = ("calls_per_second",)
+CEILING = ("max_vms", "max_price_per_hour")
+"""What may run at once, and cost: of all clouds together below `ceiling`, and of each cloud in its entry."""
+
+RIGHTSIZE = ("target",)
+"""What `vm rightsize` goes by."""
+
+EVERY_OPTION = ("calls_per_second", "confirm_within", "jump", *CEILING)
 
 OPTIONS = {
     "libvirt": ("uri", "accel", "flavors", "ports", "pool", "pool_path", "forward_address", "machine"),
     "fake": (
         "boot_seconds", "ready_seconds", "stop_seconds", "change_seconds", "delete_seconds", "linger_seconds",
-        "unique_names", "confirm_resize", "max_vms", "max_volume_gib", "addresses", "foreign", "refuse", "faults",
+        "unique_names", "confirm_resize", "quota_vms", "max_volume_gib", "addresses", "foreign", "refuse", "faults",
         "calls", "state",
     ),
-    "aws": ("profile", "endpoint"),
-    "openstack": ("cloud", "endpoint"),
+    "aws": (
+        "profile", "endpoint", "region", "regions", "max_retries", "connect_timeout", "read_timeout", "subnet",
+        "security_group", "instance_profile", "imds", "encrypted", "spot", "hibernate", "owners", "walkers", "flavors",
+    ),
+    "openstack": (
+        "cloud", "clouds_yaml", "endpoint", "region", "regions", "zone", "interface", "cacert", "verify",
+        "connect_timeout", "read_timeout", "network", "floating_pool", "security_group", "boot_from_volume",
+        "volume_type", "config_drive", "server_group", "flavors", "prices", "currency",
+    ),
     "azure": ("endpoint", "subscription"),
     "libcloud": ("provider", "driver"),
     "condor": ("pool", "schedd"),
@@ -72,7 +85,10 @@ CREDENTIALS = {
         "EC2_ACCESS_ID", "EC2_ACCESS_KEY", "EC2_SECRET_KEY", "EC2_URL", "EC2_SECURITY_GROUP",
         "EC2_PRIVATE_KEY_FILE_PATH", "EC2_PRIVATE_KEY_FILE_NAME", "EC2_PRIVATE_KEY", "EC2_CERT", "EC2_USER_ID",
         "NOVA_CERT", "EUCALYPTUS_CERT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "region", "region_name", "keyname", "userid", "profile",
+        "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "EC2_REGION",
+        "region", "region_name", "keyname", "userid", "profile", "access_key", "access_key_id", "aws_access_key_id",
+        "secret_key", "secret_access_key", "aws_secret_access_key", "session_token", "aws_session_token", "key",
+        "secret",
     ),
     "openstack": (
         "auth", "username", "password", "auth_url", "project_id", "project_name", "user_domain_name",
@@ -95,7 +111,8 @@ CREDENTIALS = {
 REQUIRED = {
     "aws": (
         "EC2_ACCESS_ID", "EC2_ACCESS_KEY", "EC2_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-        "AWS_PROFILE", "profile",
+        "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "profile", "access_key", "access_key_id", "aws_access_key_id",
+        "secret_key", "secret_access_key", "aws_secret_access_key", "key", "secret",
     ),
     "openstack": (
         "username", "password", "OS_USERNAME", "OS_PASSWORD", "application_credential_id",
@@ -109,6 +126,22 @@ REQUIRED = {
     "google": ("client_email", "project", "path_to_json_file"),
 }  # fmt: skip
 """Of these, what a cloud's file mentions must be set somewhere; when all of it is unset, the cloud is."""
+
+ELSEWHERE = {
+    "aws": (
+        "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ),
+    "openstack": ("OS_CLOUD", "OS_AUTH_URL"),
+}  # fmt: skip
+"""Variables of the environment, by kind, that give credentials whatever the file leaves unset."""
+
+ASKED = {
+    "aws": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "openstack": ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME"),
+    "azure": ("AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
+}  # fmt: skip
+"""What a new cloud of a kind needs to log in, in the words of its own tools."""
 
 WORDS = tuple(dict.fromkeys((*ROOT, *SECTIONS, *PROFILE, *SECURITY, *CM, *ENTRY, *DEFAULT)))
 """Every key above the credentials, for the hint of a line that is not YAML."""

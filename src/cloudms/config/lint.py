@@ -27,19 +27,21 @@ def unknown_keys(document: Document) -> list[Finding]:
         ("profile", known.PROFILE),
         ("security", known.SECURITY),
         ("default", known.GLOBAL_DEFAULT),
+        ("ceiling", known.CEILING),
+        ("rightsize", known.RIGHTSIZE),
     ):
         found += _unknown(clouds.content(root).get(name), (*top, name), words)
-    for section, name, entry in clouds.entries(root):
-        found += _in_cloud(entry, (*top, section, name) if section else top)
+    listed = list(clouds.entries(root))
+    whole = clouds.completed({name: entry for _, name, entry in listed})
+    for section, name, entry in listed:
+        kind = clouds.kind_of_entry(name, whole[name])
+        found += _in_cloud(entry, kind, (*top, section, name) if section else top)
     return sorted((_finding(document, path, words) for path, words in found), key=lambda f: (f.file, f.line))
 
 
-def _in_cloud(entry: dict[str, Any], path: Path) -> Iterator[tuple[Path, Collection[str]]]:
+def _in_cloud(entry: dict[str, Any], kind: str, path: Path) -> Iterator[tuple[Path, Collection[str]]]:
     about = entry.get("cm")
     credentials = entry.get("credentials")
-    keys = [*(credentials if isinstance(credentials, dict) else ()), *entry]
-    said = about.get("kind") if isinstance(about, dict) else entry.get("cm_type", entry.get("kind"))
-    kind = known.kind_of(str(said or ""), path[-1] if path else "", keys)
     if path[1:]:
         words = (*known.ENTRY, *known.EVERY_OPTION, *known.OPTIONS.get(kind, ()))
         beside = {key for key in entry if is_entry_credential(key)}

@@ -33,8 +33,8 @@ _DEEPEST_INCLUDE = 8
 
 
 class Document(Record):
-    """A file as read: `tree` with its secrets, `lines` (file and line of every key), `files` (path and stamp of the
-    file and what it includes), `elided` (lines of dots that were skipped).
+    """A file as read: `tree` with its secrets, `lines` (file and line of every key and item), `files` (path and stamp
+    of the file and what it includes), `elided` (lines of dots that were skipped).
     """
 
     tree: dict[str, Any]
@@ -143,7 +143,11 @@ class _Reading:
         return value
 
     def _list(self, node: yaml.Node, path: FilePath, at: Path) -> list[Any]:
-        return [self._value(item, path, (*at, str(index))) for index, item in enumerate(node.value)]
+        found = []
+        for index, item in enumerate(node.value):
+            self.lines[(*at, str(index))] = (str(path), item.start_mark.line + 1)
+            found.append(self._value(item, path, (*at, str(index))))
+        return found
 
     def _mapping(self, node: yaml.MappingNode, path: FilePath, at: Path) -> Any:
         if reference := _bare_reference(node):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Never
@@ -94,9 +95,13 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_file(place: str, environ: Mapping[str, str]) -> str:
-    path = Path(place).expanduser()
+    path, name = Path(place).expanduser(), ""
+    if "#" in place and not path.exists():
+        whole, _, name = place.rpartition("#")
+        path = Path(whole).expanduser()
     try:
         with path.open("rb") as file:
+            _check_mode(path, os.fstat(file.fileno()))
             content = file.read(_LARGEST + 1)
     except OSError as problem:
         hint = f"chmod 600 {path}" if problem.errno == errno.EACCES else "write the secret into that file, mode 0600"
@@ -104,9 +109,29 @@ def _from_file(place: str, environ: Mapping[str, str]) -> str:
     if len(content) > _LARGEST:
         raise ConfigError(f"the secret file {path} is larger than 64 KiB", hint="name the file of one secret")
     try:
-        return content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"the secret file {path} is not UTF-8 text", hint="store the secret as text") from None
+    return _line(text, name, path) if name else text.removesuffix("\n").removesuffix("\r")
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
+    """Refuse a file of one's own that others may read; what the system mounts for a service has modes of its own.
+
+    Raises: Denied.
+    """
+    if status.st_uid == os.geteuid() and stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise Denied(f"others may read the secret file {path} (mode {mode:04o})", hint=f"chmod 600 {path}")
+
+
+def _line(text: str, name: str, path: Path) -> str:
+    """Return the value of `name` in lines NAME=VALUE, upper and lower case being equal. Raises: Denied."""
+    for line in text.splitlines():
+        key, sign, value = line.strip().removeprefix("export ").partition("=")
+        if sign and key.strip().lower() == name.lower():
+            return value.strip().strip("'\"")
+    raise Denied(f"the secret file {path} has no line {name}=VALUE", hint="write one, or name another file")
 
 
 def _from_keyring(place: str, environ: Mapping[str, str]) -> str:

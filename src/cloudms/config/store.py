@@ -10,7 +10,7 @@ from typing import Any
 
 from cloudms import paths
 from cloudms.clock import Clock, SystemClock
-from cloudms.config import cache, clouds, files
+from cloudms.config import cache, clouds, files, native
 from cloudms.config.clouds import CloudSettings
 from cloudms.config.counter import name_file
 from cloudms.config.finding import Finding
@@ -59,6 +59,9 @@ class Config:
         self._root_tree: Tree | None = None
         self._clouds: dict[str, CloudSettings] | None = None
         self._set: dict[str, Value] | None = None
+        self._set_stamp: files.Stamp | None = None
+        self._parsed_path: Path | None = None
+        self._natives: native.Natives | None = None
 
     @property
     def path(self) -> Path | None:
@@ -77,6 +80,20 @@ class Config:
         replaced: Tree = self._substitution().value(root)
         return replaced
 
+    @property
+    def outdated(self) -> bool:
+        """Whether a file has changed since it was read; what was not read cannot be. Raises nothing."""
+        if self._set is not None and files.stamp(self.settings.path) != self._set_stamp:
+            return True
+        if self._natives is not None and self._natives.outdated:
+            return True
+        if self._parsed is None:
+            return False
+        stamps = self._parsed.files
+        return self.path != self._parsed_path or any(
+            list(files.stamp(Path(name)) or ()) != stamp for name, *stamp in stamps
+        )
+
     def __getitem__(self, key: str) -> Any:
         """Return the value of a dotted key of the file, with or without `cloudmesh.` before it. Raises: KeyError."""
         data = self.data
@@ -84,8 +101,8 @@ class Config:
 
     def _parse(self) -> cache.Parsed:
         if self._parsed is None:
-            path = self.path
-            self._parsed = cache.load(path, self._clock) if path else cache.Parsed(tree={}, warnings=[])
+            path = self._parsed_path = self.path
+            self._parsed = cache.load(path, self._clock) if path else cache.Parsed(tree={}, warnings=[], files=[])
         return self._parsed
 
     def _root(self) -> Tree:
@@ -162,6 +179,7 @@ class Config:
 
     def _remembered(self) -> dict[str, Value]:
         if self._set is None:
+            self._set_stamp = files.stamp(self.settings.path)
             self._set = self.settings.values()
         return self._set
 
@@ -175,7 +193,13 @@ class Config:
             keys = locate(content, key if older == section else f"{older}.{rest}")
             if keys is not None:
                 return self._substitution().value(at(content, keys))
-        return None
+        return self._shared(rest) if section == "cloud" else None
+
+    def _shared(self, rest: str) -> Any:
+        """Return what a cloud has from the one that it is like."""
+        whole = clouds.completed({name: entry for _, name, entry in clouds.entries(self._root())})
+        keys = locate(whole, rest)
+        return None if keys is None else self._substitution().value(at(whole, keys))
 
     def put(self, key: str, value: Value) -> None:
         """Remember a setting, as `cms set KEY=VALUE` does. Raises: Invalid, Conflict, Denied."""
@@ -200,25 +224,40 @@ class Config:
         if name in found:
             return found[name]
         if name in clouds.ON_REQUEST:
-            return CloudSettings(name=name, kind=clouds.ON_REQUEST[name], label=name)
-        close = nearest(name, found)
-        raise NotFound(
-            f"no cloud is called {name!r}",
-            hint=(f"did you mean {close}? " if close else "") + f"clouds: {', '.join(found)}",
-        )
+            return self._overlaid(CloudSettings(name=name, kind=clouds.ON_REQUEST[name], label=name))
+        others = self.natives()
+        if name in others.clouds:
+            return self._overlaid(others.clouds[name])
+        known = [*found, *others.clouds]
+        close = nearest(name, known)
+        hint = (f"did you mean {close}? " if close else "") + f"clouds: {', '.join(known)}"
+        raise NotFound(f"no cloud is called {name!r}", hint=f"{hint}; {others.problem}" if others.problem else hint)
+
+    def natives(self) -> native.Natives:
+        """Return the clouds that the person's own tools know (clouds.yaml) and the file does not, read when asked for.
+
+        They can be named wherever clouds can, and stand in no list until a VM is there.
+        """
+        if self._natives is None:
+            self._natives = native.read(self.environ, self.kinds, self.by_name())
+        return self._natives
 
     def default_cloud(self) -> str:
         """Return the name of the default cloud: the variable's, that of `cms set`, the file's if usable, else local."""
         wanted, source = self._layered("default.cloud")
-        if source == str(self.path) and not (wanted in self.by_name() and self.by_name()[wanted].active):
+        if source == str(self.path) and not self._usable(wanted):
             return str(BUILT_IN["default.cloud"])
         return str(wanted)
+
+    def _usable(self, name: object) -> bool:
+        known = self.by_name()
+        return known[name].active if isinstance(name, str) and name in known else name in self.natives().clouds
 
     def by_name(self) -> dict[str, CloudSettings]:
         """Return every cloud by its name."""
         if self._clouds is None:
             root = self._substitution().value(self._part(clouds.PARTS))
-            self._clouds = {name: self._overlaid(c) for name, c in clouds.read(root, self.kinds).items()}
+            self._clouds = {name: self._overlaid(c) for name, c in clouds.read(root, self.kinds, self.environ).items()}
         return self._clouds
 
     def _overlaid(self, cloud: CloudSettings) -> CloudSettings:
@@ -272,18 +311,36 @@ class Config:
         The file is made (mode 0600) where there is none, and is never half written, whatever kills the process.
         Raises: Invalid, ConfigError, Conflict, Denied.
         """
+        return self.change({key: value})
+
+    def change(self, values: Mapping[str, str | int | float | bool | list[Any] | None]) -> list[Finding]:
+        """Write several values into the file as `set` does, all of them or none; returns warnings."""
         from cloudms.config import edit
 
-        key = key.removeprefix("cloudmesh.")
-        if not re.fullmatch(_KEY, key):
-            raise Invalid(f"{key!r} is not a key", hint="write it like cloud.aws.default.image")
         path = self.path or paths.home() / FILES[0]
+        written: list[tuple[Keys, object]] = []
         with files.Lock(path, self._clock):
             text = files.read(path)[0] if path.exists() else ""
-            changed, keys = edit.change(text, path, key, value)
-            files.write(path, changed)
+            for key, value in values.items():
+                text, keys = edit.change(text, path, _checked(key), value)
+                written.append((keys, value))
+            files.write(path, text)
         self._forget()
-        return self._warned(path, keys, value)
+        return [finding for keys, value in written for finding in self._warned(path, keys, value)]
+
+    def remove(self, key: str) -> None:
+        """Take the section at the dotted `key` out of the file, changing nothing else in it.
+
+        Raises: NotFound, Invalid, ConfigError, Conflict, Denied.
+        """
+        from cloudms.config import cut
+
+        path = self.path
+        if path is None:
+            raise NotFound(f"there is no configuration file, so no {key} in one", hint="cms cloud list")
+        with files.Lock(path, self._clock):
+            files.write(path, cut.cut(files.read(path)[0], path, _checked(key))[0])
+        self._forget()
 
     def _warned(self, path: Path, keys: Keys, value: object) -> list[Finding]:
         found = [finding for finding in self.warnings if finding.message.startswith(f"the key '{keys[-1]}' in ")]
@@ -305,6 +362,14 @@ class Config:
         from cloudms.config import check
 
         return check.check(self, nouns)
+
+
+def _checked(key: str) -> str:
+    """Return a dotted key without `cloudmesh.` before it. Raises: Invalid."""
+    key = key.removeprefix("cloudmesh.")
+    if not re.fullmatch(_KEY, key):
+        raise Invalid(f"{key!r} is not a key", hint="write it like cloud.aws.default.image")
+    return key
 
 
 def _masked(value: Any) -> Any:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cloudms.doors import words
-from cloudms.doors.screen import Screen
+from cloudms.doors.caught import caught, unplug
+from cloudms.doors.options import Options
+from cloudms.doors.screen import Screen, is_terminal
 from cloudms.doors.session import Session
-from cloudms.errors import CloudmsError, Interrupted
-
-BROKEN_PIPE = 141
-"""What a shell reports for a process that SIGPIPE ended."""
+from cloudms.errors import Interrupted
+from cloudms.verb import Door
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,47 +48,28 @@ def guarded(argv: list[str]) -> int:
         quiet=_has(argv, "-q", "--quiet"),
         debug=_has(argv, "--debug"),
     )
-    session = Session(screen)
-    code = _caught(lambda: session.run(argv), screen)
+    session = Session(screen, over=_over)
+    code = caught(lambda: session.run(_meant(argv)), screen, unplug)
     if code != Interrupted.exit_code:  # a person who is in a hurry does not wait for connections to be closed
-        return _caught(session.close, screen) or code
+        return caught(session.close, screen, unplug) or code
     return code
 
 
-def _caught(act: Callable[[], int | None], screen: Screen) -> int:
-    """Return the exit code of what `act` does or raises."""
-    try:
-        return act() or 0
-    except BrokenPipeError:
-        _unplug()
-        return BROKEN_PIPE
-    except BaseException as error:  # noqa: BLE001 (the one place where everything ends as a line and a number)
-        return told(error, screen)
+def _meant(argv: list[str]) -> list[str]:
+    """Return the words of a command line; none at all, or a script alone, are a matter of the shell.
+
+    Without a terminal there is nobody to prompt: then the commands come from stdin.
+    """
+    if not argv and sys.stdin is not None and (not is_terminal(sys.stdin) or is_terminal(sys.stdout)):
+        return ["shell"]
+    return ["shell", *argv] if argv and words.is_script(argv[0]) else argv
 
 
-def told(error: BaseException, screen: Screen) -> int:
-    """Show what was raised as one line and a hint, and return its exit code."""
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("stopped", hint="cms operation list shows what was begun")
-    if isinstance(error, CloudmsError):
-        screen.error(error)
-        return error.exit_code
-    if screen.debug:
-        import traceback
+def _over(door: Door, options: Options) -> int:
+    """Go over to the shell and return its exit code."""
+    from cloudms.doors.shell import start
 
-        traceback.print_exception(error)
-    screen.error(_bug(error))
-    return CloudmsError.exit_code
-
-
-def _bug(error: BaseException) -> CloudmsError:
-    what = " ".join(str(error).split())[:200]
-    return CloudmsError(
-        f"this is a bug in cloudms: {type(error).__name__}" + (f": {what}" if what else ""),
-        hint="the same command with --debug shows where; please report it",
-    )
+    return start.run(options, **door.values)
 
 
 def _has(argv: list[str], *names: str) -> bool:
@@ -108,14 +89,6 @@ def _signals() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-
-
-def _unplug() -> None:
-    """Point stdout nowhere, so that the flush at exit finds nobody missing."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):
-        return
 
 
 def _leave(code: int) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cloudms import registry
+from cloudms.config.settings import BUILT_IN, PER_CLOUD, SHORT
 from cloudms.context import Context
 from cloudms.doors import words as typed
-from cloudms.doors.options import shared, spelled
+from cloudms.doors.options import negated, shared, spelled
 from cloudms.doors.session import Known
 from cloudms.registry import VerbEntry
 from cloudms.verb import Parameter, parameters
@@ -37,26 +38,29 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def candidates(context: Context, words: Sequence[str], *, split_equals: bool = False) -> Iterator[Candidate]:
+def candidates(
+    context: Context, words: Sequence[str], *, split_equals: bool = False, door: str = "cli"
+) -> Iterator[Candidate]:
     """Yield what the last of `words` may become.
 
-    Parameters: `split_equals`, `--option=value` comes as three words and only the value is replaced (bash).
+    Parameters: `split_equals`, `--option=value` comes as three words and only the value is replaced (bash); `door`,
+    whose commands are offered.
     """
-    *before, current = _unquoted(words)
+    *before, current = _unquoted(words) if door == "cli" else words
     index = registry.index()
     if not [word for word in before if not word.startswith("-")] and not current.startswith("-"):
-        yield from _matching(current, _first(context))
+        yield from _matching(current, _first(context, door))
         return
     sorted_out = typed.sort_out(before, index, lambda: Known(context))
     context.chosen_cloud = sorted_out.cloud
     asked = list(sorted_out.words)
     if not asked:
-        yield from _matching(current, _nouns() if sorted_out.cloud else ())
+        yield from _matching(current, _nouns(door) if sorted_out.cloud else ())
         return
     entry, rest = _found(asked)
     if not current.startswith("-"):
-        yield from _matching(current, _next(tuple(word for word in asked if not word.startswith("-"))))
-    if entry is not None:
+        yield from _matching(current, _next(tuple(word for word in asked if not word.startswith("-")), door))
+    if entry is not None and door in entry.doors:
         yield from _Verb(context, entry).complete(rest, current, split_equals=split_equals)
 
 
@@ -69,15 +73,15 @@ def _matching(current: str, found: Iterable[Candidate]) -> Iterator[Candidate]:
     return ((value, text) for value, text in found if value.startswith(current))
 
 
-def _nouns() -> Iterator[Candidate]:
+def _nouns(door: str) -> Iterator[Candidate]:
     index = registry.index()
     for noun, entries in index.nouns().items():
-        if any("cli" in entry.doors for entry in entries):
+        if any(door in entry.doors for entry in entries):
             yield noun, entries[0].summary if entries[0].path == (noun,) else index.texts.get(noun, "")
 
 
-def _first(context: Context) -> Iterator[Candidate]:
-    yield from _nouns()
+def _first(context: Context, door: str) -> Iterator[Candidate]:
+    yield from _nouns(door)
     yield from ((name, "alias") for name in context.config.aliases())
     yield from ((cloud.name, "cloud") for cloud in context.config.clouds())
 
@@ -90,13 +94,18 @@ def _found(asked: list[str]) -> tuple[VerbEntry | None, list[str]]:
     return None, asked
 
 
-def _next(path: tuple[str, ...]) -> Iterator[Candidate]:
+def _next(path: tuple[str, ...], door: str) -> Iterator[Candidate]:
     """Yield the words that may follow `path`."""
     seen: set[str] = set()
     for entry in registry.index().below(path):
-        if len(entry.path) > len(path) and "cli" in entry.doors and (word := entry.path[len(path)]) not in seen:
+        if len(entry.path) > len(path) and door in entry.doors and (word := entry.path[len(path)]) not in seen:
             seen.add(word)
             yield word, entry.summary if len(entry.path) == len(path) + 1 else ""
+
+
+def _all_names(option: Parameter) -> dict[str, None]:
+    """Return how an option is typed, that which says no included, in this order."""
+    return dict.fromkeys(name for name in (*spelled(option), negated(option)) if name)
 
 
 class _Verb:
@@ -106,12 +115,17 @@ class _Verb:
         verb = entry.load()
         self.context = context
         self.own = parameters(verb)
-        self.options = {name: p for p in [*self.own, *shared(verb, self.own)] if not p.argument for name in spelled(p)}
+        self.options = {
+            name: p for p in [*self.own, *shared(verb, self.own)] if not p.argument for name in _all_names(p)
+        }
 
     def complete(self, rest: list[str], current: str, *, split_equals: bool) -> Iterator[Candidate]:
         """Yield what `current` may become after the words `rest`."""
         if split_equals and (current == "=" or (rest and rest[-1] == "=")):
             rest, current = (rest, "") if current == "=" else (rest[:-1], current)
+            if rest and not rest[-1].startswith("-"):
+                yield from self._after_equals(rest, current)
+                return
         if "--" in rest:
             yield FILES, ""
             return
@@ -128,6 +142,12 @@ class _Verb:
         else:
             argument = self._argument(len(positional))
             yield from self._values(argument, current, positional) if argument else ()
+
+    def _after_equals(self, rest: list[str], current: str) -> Iterator[Candidate]:
+        """Yield the values of a setting, of which the shell replaces what stands after the equals sign."""
+        head = f"{rest[-1]}="
+        for value, text in self._values(self.own[0], head + current, rest[:-1]) if self.own else ():
+            yield value.removeprefix(head), text
 
     def _sorted(self, rest: list[str]) -> tuple[list[str], Parameter | None]:
         """Return the positional words, and the option that still waits for its value."""
@@ -147,7 +167,9 @@ class _Verb:
 
     def _names(self, rest: list[str]) -> Iterator[Candidate]:
         for name, option in self.options.items():
-            if name.startswith("--") and (option.many or option.type == "dict" or not set(spelled(option)) & set(rest)):
+            if name.startswith("--") and (
+                option.many or option.type == "dict" or not _all_names(option).keys() & set(rest)
+            ):
                 yield name, option.text
         yield "--help", "help for this command"
 
@@ -163,8 +185,11 @@ class _Verb:
         elif parameter.type == "path":
             yield FILES, ""
         elif parameter.names:
-            head, comma, last = current.rpartition(",") if parameter.many else ("", "", current)
+            several = parameter.many or parameter.names == "cloud"
+            head, comma, last = current.rpartition(",") if several else ("", "", current)
             names = _SOURCES.get(parameter.names, _stored)(self.context, parameter.names, self._cloud(taken), last)
+            if parameter.names == "setting" and parameter.many:  # it is given a value
+                names = ((v if "=" in v else f"{v}=", t) for v, t in names)
             yield from ((head + comma + v, t) for v, t in _matching(last, names) if v not in taken)
 
     def _cloud(self, words: list[str]) -> str:
@@ -172,7 +197,8 @@ class _Verb:
 
 
 def _clouds(context: Context, _noun: str, _cloud: str, _current: str) -> Iterator[Candidate]:
-    return ((cloud.name, cloud.kind) for cloud in context.config.clouds())
+    others = context.config.natives().clouds.values()
+    return ((cloud.name, cloud.kind) for cloud in (*context.config.clouds(), *others))
 
 
 def _stored(context: Context, noun: str, cloud: str, current: str) -> Iterator[Candidate]:
@@ -186,4 +212,36 @@ def _stored(context: Context, noun: str, cloud: str, current: str) -> Iterator[C
             yield name, " ".join(str(fact) for fact in facts if fact)
 
 
-_SOURCES: dict[str, Callable[[Context, str, str, str], Iterator[Candidate]]] = {"cloud": _clouds}
+def _groups(context: Context, noun: str, _cloud: str, current: str) -> Iterator[Candidate]:
+    """Yield groups that were described, and those that VMs only name."""
+    yield from _stored(context, noun, "", current)
+    described = {row.key for row in context.catalog.find(noun)}
+    rows = context.catalog.find("vm", text=current, limit=LIMIT)
+    named = dict.fromkeys(str(row.document.get("group") or "") for row in rows)
+    yield from ((name, "") for name in named if name and name not in described)
+
+
+def _settings(context: Context, _noun: str, cloud: str, current: str) -> Iterator[Candidate]:
+    """Yield the keys of settings, with what each is now; after `KEY=` the names that may be its value."""
+    key, equals, value = current.partition("=")
+    config = context.config
+    if equals:
+        kind = _OF_SETTINGS.get(key, "")
+        where = cloud or ("" if kind in ("key", "vm") else config.default_cloud())
+        found = _SOURCES.get(kind, _stored)(context, kind, where, value) if kind else ()
+        yield from ((f"{key}={name}", text) for name, text in found)
+        return
+    for name in dict.fromkeys((*SHORT, *PER_CLOUD, *BUILT_IN, *sorted(config.settings.values()))):
+        now = config.get(config.key_for(name, cloud or None))
+        yield name, "" if now is None else str(now)
+
+
+_OF_SETTINGS = {"cloud": "cloud", "default.cloud": "cloud", "image": "image", "flavor": "flavor", "size": "flavor",
+                "key": "key", "keypair": "key", "location": "location", "vm": "vm"}  # fmt: skip
+"""Settings whose values are names, and of what."""
+
+_SOURCES: dict[str, Callable[[Context, str, str, str], Iterator[Candidate]]] = {
+    "cloud": _clouds,
+    "group": _groups,
+    "setting": _settings,
+}

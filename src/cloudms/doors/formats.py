@@ -7,8 +7,10 @@ a noun, a mapping, or a line of text; `public` makes plain data of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
 from typing import Any, TypeVar
 
+from cloudms.doors.screen import plain
 from cloudms.doors.view import Row, View, public
 
 __all__ = ["Format", "Row", "View", "as_csv", "as_json", "as_yaml", "names", "public", "table", "tabular"]
@@ -35,7 +37,14 @@ def as_json(rows: Iterable[Row], view: View) -> Iterator[str]:
     """Write an array with one object per line, or a single object; each line of a stream is whole at once."""
     from json import JSONEncoder
 
-    encode = JSONEncoder(ensure_ascii=view.ascii, indent=2 if view.single else None).encode
+    encoder = JSONEncoder(ensure_ascii=view.ascii, indent=2 if view.single else None, allow_nan=False)
+
+    def encode(plain: Any) -> str:
+        try:
+            return encoder.encode(plain)
+        except ValueError:
+            return encoder.encode(_finite(plain))
+
     if view.single:
         yield from (encode(public(row)) + "\n" for row in rows)
         return
@@ -49,6 +58,15 @@ def as_json(rows: Iterable[Row], view: View) -> Iterator[str]:
         yield end  # what was shown stays readable
         raise
     yield end
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data without the numbers that JSON does not have (RFC 8259, 6): they are null."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 def as_yaml(rows: Iterable[Row], view: View) -> Iterator[str]:
@@ -100,7 +118,8 @@ def names(rows: Iterable[Row], view: View) -> Iterator[str]:
         if view.single and "name" not in cells and not isinstance(row, str):
             yield from (f"{key}\n" for key in cells)
         else:
-            yield f"{cells.get('name') or cells.get('target') or _flat(next(iter(cells.values()), ''))}\n"
+            name = cells.get("name") or cells.get("target") or _flat(next(iter(cells.values()), ""))
+            yield f"{name if isinstance(row, str) else plain(str(name))}\n"
 
 
 def _cells(row: Row) -> dict[str, Any]:

@@ -8,22 +8,32 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from cloudms import __version__
-from cloudms.doors.options import metavar, spelled
+from cloudms.doors.options import metavar, negated, spelled
 from cloudms.doors.screen import paint, width
 from cloudms.registry import NOUN_ALIASES, Index, VerbEntry
 
 if TYPE_CHECKING:
     from cloudms.verb import Parameter, Verb
 
+_MACHINES = (
+    "vm", "group", "experiment", "node", "run", "cluster", "ssh", "ssh-config", "put", "get", "inventory", "ansible",
+    "scaler", "balancer", "workload", "load",
+)  # fmt: skip
 _GROUPS = (
-    ("Machines", ("vm", "group", "job", "run", "ssh", "ssh-config", "put", "get", "scale", "balancer")),
-    ("What they are made of", ("image", "flavor", "key", "volume", "snapshot", "address", "network", "location")),
-    ("Clouds and what happens there", ("cloud", "operation", "event", "cost", "sweep", "check", "status", "refresh")),
+    ("Machines", _MACHINES),
+    (
+        "What they are made of",
+        ("image", "flavor", "key", "volume", "snapshot", "secgroup", "ip", "address", "network", "location"),
+    ),
+    (
+        "Clouds and what happens there",
+        ("cloud", "quota", "operation", "event", "cost", "sweep", "check", "status", "refresh"),
+    ),
 )
 _LAST = "This program"
 _SELF = (
-    "config", "set", "default", "counter", "catalog", "doctor", "demo", "shell", "serve", "portal", "completion",
-    "version",
+    "config", "set", "default", "counter", "catalog", "doctor", "demo", "plugin", "shell", "serve", "portal",
+    "completion", "version",
 )  # fmt: skip
 
 _OPTIONS = """
@@ -34,12 +44,12 @@ _OPTIONS = """
   -h, --help            help for any command"""
 
 
-def general(index: Index) -> Iterator[str]:
-    """Yield the lines of `cms --help`."""
+def general(index: Index, door: str = "cli") -> Iterator[str]:
+    """Yield the lines of `cms --help`, or of `help` in the shell."""
     yield f"{_bold('cms')} {__version__}: one way to run virtual machines on every cloud a person can reach"
     yield ""
     yield f"{_bold('Usage:')} cms [CLOUD] COMMAND [ARGUMENTS] [OPTIONS]"
-    nouns = {noun: entries for noun, entries in index.nouns().items() if _shown(entries)}
+    nouns = {noun: entries for noun, entries in index.nouns().items() if any(door in entry.doors for entry in entries)}
     size = max((len(noun) for noun in nouns), default=0)
     for title, members in _grouped(nouns):
         yield ""
@@ -81,6 +91,7 @@ def words(index: Index, path: tuple[str, ...]) -> Iterator[str]:
     size = max(len(" ".join(e.path[len(path) :])) for e in entries)
     for entry in entries:
         also = f" (also: {', '.join(entry.aliases)})" if entry.aliases else ""
+        also += f" (plug-in {entry.plugin})" if entry.plugin else ""
         yield from _pair(" ".join(entry.path[len(path) :]), _first_lower(entry.summary) + also, size)
     others = [alias for alias, noun in NOUN_ALIASES.items() if noun == name]
     if others:
@@ -120,7 +131,8 @@ def _spelled(parameter: Parameter) -> str:
     names = spelled(parameter)
     shown = ", ".join(names) if len(names) > 1 else f"    {names[0]}"
     if parameter.type == "bool":
-        return shown if parameter.default is False else f"{shown}, --no-{names[-1][2:]}"
+        no = negated(parameter)
+        return f"{shown}, {no}" if no else shown
     return f"{shown} {metavar(parameter)}"
 
 

@@ -19,7 +19,7 @@ def tell(screen: Screen, config: Config) -> None:
     if screen.quiet:
         return
     for name, why in registry.index().broken.items():
-        screen.warn(f"the plug-in '{name}' is left out: {why}")
+        screen.warn(f"the plug-in '{name}' is broken: {why}")
     try:
         _tell_of_file(screen, config)
     except CloudmsError:

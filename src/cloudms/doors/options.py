@@ -46,6 +46,12 @@ def spelled(parameter: Parameter) -> list[str]:
     return [f"-{parameter.short}", long] if parameter.short else [long]
 
 
+def negated(parameter: Parameter) -> str:
+    """Return the option that says no, of a truth that is not simply off when nothing is said, or an empty string."""
+    asked = parameter.type == "bool" and parameter.default is not False and not parameter.argument
+    return f"--no-{spelled(parameter)[-1][2:]}" if asked else ""
+
+
 def metavar(parameter: Parameter) -> str:
     """Return what stands for the value in help."""
     if parameter.choices:

@@ -6,39 +6,32 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cloudms.engine.plan import Listing, Plan
-from cloudms.errors import CloudmsError, Partial, tree
+from cloudms.errors import CloudmsError, Partial, rebuilt
 from cloudms.model import TIMES, Operation, Step, nouns
-
-
-def rebuilt(public: Mapping[str, Any]) -> CloudmsError:
-    """Return the error that a public form was made of."""
-    cls = next((c for c in tree() if c.code == public.get("code")), CloudmsError)
-    error = cls.__new__(cls)
-    CloudmsError.__init__(
-        error,
-        str(public.get("message", "it failed")),
-        hint=str(public.get("hint", "")),
-        details=public.get("details") or {},
-    )
-    return error
 
 
 def of_listing(listing: Listing, asked: Collection[str]) -> CloudmsError | None:
     """Return what a list with silent clouds amounts to: their own error when nothing else answered, else Partial.
 
-    Parameters: `asked`, the names of all clouds that were asked.
+    Parameters: `asked`, the names of all clouds that were asked, where the listing does not say it.
     """
     if not listing.failed:
         return None
+    asked = listing.asked or asked
     silent = ", ".join(listing.failed)
     partial = Partial(
         f"{len(listing.failed)} of {max(len(asked), len(listing.failed))} clouds did not answer: {silent}",
         hint="what is shown of them is as old as it says; cms cloud check tells more",
         details={"failed": dict(listing.failed)},
     )
-    if set(asked) - set(listing.failed):
+    if set(asked) - set(listing.failed) or any(_in_part(error) for error in listing.failed.values()):
         return partial
     return _common(list(listing.failed.values())) or partial
+
+
+def _in_part(error: Mapping[str, Any]) -> bool:
+    """Whether some regions of a cloud did answer."""
+    return bool((error.get("details") or {}).get("complete"))
 
 
 def of_operation(operation: Operation) -> CloudmsError | None:
@@ -70,8 +63,9 @@ def _common(errors: Sequence[Mapping[str, Any]]) -> CloudmsError | None:
 
 
 def results(operation: Operation) -> list[dict[str, Any]]:
-    """Return what became of every step that is done: its noun, or the record of the step where nothing is left."""
-    return [dict(step.result) if step.result else _record(step) for step in operation.steps if step.state == "done"]
+    """Return what became of every step that is done, or that left something: its noun, else the record of the step."""
+    ended = (step for step in operation.steps if step.state == "done" or step.result)
+    return [dict(step.result) if step.result else _record(step) for step in ended]
 
 
 def nouns_of(operation: Operation) -> list[Any]:
@@ -108,6 +102,7 @@ def public_plan(plan: Plan) -> dict[str, Any]:
         ],
         "question": plan.question,
         "notes": list(plan.notes),
+        "shows": dict(plan.shows),
     }
 
 

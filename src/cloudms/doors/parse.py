@@ -9,9 +9,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cloudms.doors.options import Options, metavar, shared, spelled
+from cloudms.doors.options import Options, metavar, negated, shared, spelled
 from cloudms.errors import Invalid, NotFound
 from cloudms.names import nearest
+from cloudms.older import without_option
 from cloudms.record import Record
 from cloudms.verb import Parameter, Verb, parameters
 
@@ -30,11 +31,17 @@ class Request(Record):
     options: Options
 
 
-def parse(verb: Verb, words: Sequence[str]) -> Request:
-    """Read the words that follow the verb's own. Raises: HelpWanted, Invalid (with the nearest option), NotFound."""
+def parse(verb: Verb, words: Sequence[str], usual: Options | None = None, *, here: bool = True) -> Request:
+    """Read the words that follow the verb's own; `usual` are the options of every command when none are given.
+
+    Parameters: `here`, whether files that are to be read must be there.
+    Raises: HelpWanted, Invalid (with the nearest option), NotFound.
+    """
     known = parameters(verb)
     rest = next((p for p in known if p.rest), None)
     given, after = _divided(list(words)) if rest else (list(words), None)
+    if verb.path[0] == "vm":
+        given = without_option(given)
     command = command_of(verb, [p for p in known if p is not rest])
     try:
         context = command.make_context(f"cms {verb.name}", given)
@@ -45,7 +52,7 @@ def parse(verb: Verb, words: Sequence[str]) -> Request:
         for name, value in context.params.items()
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    values = {p.name: _value(p, typed[p.name]) for p in known if p.name in typed}
+    values = {p.name: _value(p, typed[p.name], here=here) for p in known if p.name in typed}
     if rest and after is not None:
         values[rest.name] = after
     elif rest and rest.required:
@@ -53,7 +60,7 @@ def parse(verb: Verb, words: Sequence[str]) -> Request:
     chosen = {name.removeprefix(GLOBAL): value for name, value in typed.items() if name.startswith(GLOBAL)}
     if "columns" in chosen:
         chosen["columns"] = tuple(c.strip().replace("-", "_") for c in chosen["columns"].split(",") if c.strip())
-    return Request(values=values, options=Options(**chosen))
+    return Request(values=values, options=usual.with_(**chosen) if usual else Options(**chosen))
 
 
 def command_of(verb: Verb, known: Sequence[Parameter]) -> click.Command:
@@ -81,8 +88,8 @@ def _argument(parameter: Parameter) -> click.Argument:
 def _option(parameter: Parameter, prefix: str = "") -> click.Option:
     names = spelled(parameter)
     if parameter.type == "bool":
-        if parameter.default is not False:
-            names[-1] += "/--no-" + names[-1][2:]
+        if no := negated(parameter):
+            names[-1] += f"/{no}"
         return click.Option([prefix + parameter.name, *names], is_flag=True, default=False)
     return click.Option(
         [prefix + parameter.name, *names],
@@ -131,9 +138,13 @@ class _Kind(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
             known = f"did you mean '{close}'" if close else "it is one of " + ", ".join(choices)
             self.fail(f"there is no '{value[:80]}'; {known}", param, ctx)
         try:
-            return _READ[self.name](value) if self.name in _READ else value
+            found: Any = _READ[self.name](value) if self.name in _READ else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        least = self.parameter.least
+        if least is not None and found < least:
+            self.fail(f"{found} is less than {least}", param, ctx)
+        return found
 
 
 def _int(word: str) -> int:
@@ -163,10 +174,10 @@ def _pair(word: str) -> tuple[str, str]:
 _READ = {"int": _int, "float": _float, "dict": _pair, "path": Path}
 
 
-def _value(parameter: Parameter, typed: Any) -> Any:
+def _value(parameter: Parameter, typed: Any, *, here: bool) -> Any:
     if parameter.type == "dict":
         return dict(typed)
-    if parameter.file and not parameter.file.write:
+    if here and parameter.file and not parameter.file.write:
         for path in typed if parameter.many else [typed]:
             if not path.exists():
                 raise NotFound(f"there is no file {path}", hint=f"{parameter.name} takes the path of a file to read")

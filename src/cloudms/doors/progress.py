@@ -11,6 +11,8 @@ from cloudms.doors.screen import Screen, paint, plain, width
 
 _TICK = 0.25
 """Seconds between two drawings, so that elapsed times move."""
+_MANY, _BUSY = 50, 0.05
+"""From so many targets on, so many seconds after a drawing, a word waits for the next: a thousand VMs say much."""
 
 
 class Progress:
@@ -22,21 +24,33 @@ class Progress:
         self._lock = threading.Lock()
         self._now: dict[str, tuple[str, float]] = {}
         self._display: _Display | None = None
+        self._latest = 0.0
+        self.drawn_only = False
+        """Whether nothing is said where nothing can be drawn: a change that tells what it does has lines of its own."""
 
     def __call__(self, target: str, text: str) -> None:
         """Show that `text` is what now happens to `target`."""
-        if self._screen.quiet:
+        if self._screen.quiet or (self.drawn_only and (not self._screen.live or self._screen.json)):
             return
         with self._lock:
             if self._now.get(target, ("", 0.0))[0] == text:
                 return
-            self._now[target] = (text, self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._now[target] = (text, now)
             if not self._screen.live or self._screen.json:
                 self._line(target, text)
             elif self._display is None:
-                self._display = _Display(self._screen, self._lock, self._drawing)
-            else:
+                self._display, self._latest = _Display(self._screen, self._lock, self._drawing), now
+            elif len(self._now) < _MANY or now - self._latest >= _BUSY:
                 self._display.draw()
+                self._latest = now
+
+    def above(self, write: Callable[[], None]) -> None:
+        """Let `write` put lines where the display stands; it is drawn anew below them. Raises what `write` does."""
+        with self._lock:
+            if self._display is not None:
+                self._display.lift()
+            write()
 
     def close(self) -> None:
         """Take the display away, so that the next line stands where it stood."""
@@ -97,13 +111,17 @@ class _Display:
         self._put(self._cleared() + "".join(line + "\n" for line in lines))
         self._drawn = len(lines)
 
+    def lift(self) -> None:
+        """Take the lines away until they are drawn again; the lock is held."""
+        self._put(self._cleared())
+        self._drawn = 0
+
     def close(self) -> None:
         """Remove the lines."""
         self._ended.set()
         self._thread.join(timeout=2 * _TICK)
         with self._lock:
-            self._put(self._cleared())
-            self._drawn = 0
+            self.lift()
 
     def _cleared(self) -> str:
         return f"\x1b[{self._drawn}A\r\x1b[J" if self._drawn else ""

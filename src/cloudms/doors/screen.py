@@ -16,13 +16,15 @@ class Screen:
     """Where a command writes.
 
     Parameters: `output`, the format of results (with json, what is said on stderr is one JSON object per line);
-    `quiet`, say errors only; `debug`, show the traceback of a bug.
+    `quiet`, say errors only; `debug`, show the traceback of a bug; `place`, the file and line of a script that errors
+    are said to come from.
     """
 
-    def __init__(self, *, output: str = "table", quiet: bool = False, debug: bool = False) -> None:
+    def __init__(self, *, output: str = "table", quiet: bool = False, debug: bool = False, place: str = "") -> None:
         self.output = output
         self.quiet = quiet
         self.debug = debug
+        self.place = place
         self.out: TextIO | None = sys.stdout
         self.err: TextIO | None = sys.stderr
         for stream in (self.out, self.err):
@@ -67,7 +69,9 @@ class Screen:
     def error(self, error: CloudmsError | Mapping[str, Any], **facts: Any) -> None:
         """Show an error, or the public form of one: a line and its hint, or one JSON line; `facts` say of what."""
         public = {**(error.to_public() if isinstance(error, CloudmsError) else error), **facts}
-        about = "".join(f"{plain(str(public[key]))}: " for key in ("cloud", "target") if public.get(key))
+        if self.place:
+            public["place"] = self.place
+        about = "".join(f"{plain(str(public[key]))}: " for key in ("place", "cloud", "target") if public.get(key))
         text = f"{paint('error:', 'red', self.err)} {about}{plain(str(public['message']))}"
         if public.get("hint"):
             text += f"\n{paint('hint:', 'cyan', self.err)}  {plain(str(public['hint']))}"

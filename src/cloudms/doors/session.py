@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cloudms import registry
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloudms.doors.progress import Progress
     from cloudms.doors.show import Show
     from cloudms.registry import VerbEntry
-    from cloudms.verb import Verb
+    from cloudms.verb import Door, Verb
 
 _HELP = ("-h", "--help")
 
@@ -26,13 +26,26 @@ class Session:
     """A person at the command line.
 
     Parameters: `screen`, where to write; `context`, what verbs work with, made when first needed and kept until
-    `close`; `door`, whose verbs can be called.
+    `close`; `door`, whose verbs can be called; `usual`, the options of every command when a line gives none; `over`
+    opens the door that a verb returns, and gives the exit code; `notices`, whether it is said what is odd about the
+    configuration and the plug-ins.
     """
 
-    def __init__(self, screen: Screen, context: Context | None = None, door: str = "cli") -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        context: Context | None = None,
+        door: str = "cli",
+        usual: Options | None = None,
+        over: Callable[[Door, Options], int] | None = None,
+        notices: bool = True,
+    ) -> None:
         self.screen = screen
         self.door = door
         self._context = context
+        self._usual = usual
+        self._over = over
+        self._notices = notices
 
     @property
     def context(self) -> Context:
@@ -82,7 +95,7 @@ class Session:
     def _general(self) -> int:
         from cloudms.doors import help as texts
 
-        self._lines(texts.general(registry.index()))
+        self._lines(texts.general(registry.index(), self.door))
         return 0
 
     def _below(self, asked: list[str]) -> int:
@@ -94,7 +107,7 @@ class Session:
         below = [entry for entry in index.below(plain) if self.door in entry.doors] if plain else []
         extra = [word for word in asked if word.startswith("-") and word not in _HELP]
         if not below or (extra and not set(asked) & set(_HELP)):
-            raise words.unknown(index, asked)
+            raise words.unknown(index, asked, self.door)
         self._lines(texts.words(index, tuple(plain)))
         return 0
 
@@ -103,7 +116,7 @@ class Session:
 
         verb = entry.load()
         try:
-            request = parse(verb, rest)
+            request = parse(verb, rest, self._usual)
         except HelpWanted:
             return self._one(verb)
         self._apply(request.options)
@@ -152,7 +165,10 @@ class Session:
             if verb.changes and _is_plan(result):
                 from cloudms.doors.change import change
 
+                progress.close()
                 return change(ctx, self.screen, show, progress, result, request.options)
+            if self._over is not None and _is_door(result):
+                return self._over(result, request.options)
             return self._read(show, progress, result, str(values.get("cloud") or ""))
         finally:
             progress.close()
@@ -177,7 +193,10 @@ class Session:
         warnings, self._context.warnings = self._context.warnings, []
         for text in warnings:
             self.screen.warn(text)
-        if self._context.configured:
+        notes, self._context.notes = self._context.notes, []
+        for text in notes:
+            self.screen.say(text, style="dim")
+        if self._notices and self._context.configured:
             from cloudms.doors.notices import tell
 
             tell(self.screen, self._context.config)
@@ -215,6 +234,12 @@ def _is_plan(result: Any) -> bool:
     from cloudms.engine.plan import Plan
 
     return isinstance(result, Plan)
+
+
+def _is_door(result: Any) -> bool:
+    from cloudms.verb import Door
+
+    return isinstance(result, Door)
 
 
 def _undisturbed(rows: Iterator[Any], progress: Progress) -> Iterator[Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from functools import wraps
+from typing import Any, cast
 
 from cloudms import registry
 from cloudms.clock import Clock, age
 from cloudms.doors.formats import Format, View
 from cloudms.doors.screen import Screen, has_color, is_utf8, width
 from cloudms.engine.plan import Listing
-from cloudms.errors import Invalid
+from cloudms.errors import CloudmsError, Invalid
 from cloudms.model import nouns
 from cloudms.names import nearest
 from cloudms.record import Record
@@ -35,7 +36,7 @@ class Show:
         self.usual = usual
         self.noun = noun
         self.header = header
-        self.format: Format = registry.load("cloudms.formats", screen.output)
+        self.format = _format(screen.output)
         if columns and not getattr(self.format, "takes_columns", False):
             raise Invalid(f"--columns is for a table or csv, not for {screen.output}", hint="leave one of them out")
 
@@ -91,7 +92,7 @@ class Show:
                     yield row
                     if problem:
                         return
-            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (raised again below)
+            except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 (raised again below)
                 problem.append(error)
 
         chunks = self.format(heard(), self._view(columns=self.columns or self.usual, streaming=True))
@@ -137,6 +138,32 @@ class Show:
             now=self.clock.now(),
             **facts,
         )
+
+
+def _format(name: str) -> Format:
+    """Return a format; what one of a plug-in gives is looked at. Raises: CloudmsError (it is none)."""
+    found: Any = registry.load("cloudms.formats", name)
+    if str(getattr(found, "__module__", "")).startswith("cloudms."):
+        return cast(Format, found)
+
+    @wraps(found)
+    def checked(rows: Iterable[Any], view: View) -> Iterator[str]:
+        chunks = found(rows, view) if callable(found) else found
+        if not isinstance(chunks, Iterable):
+            raise _no_format(name, chunks)
+        for chunk in chunks:
+            if not isinstance(chunk, str):
+                raise _no_format(name, chunk)
+            yield chunk
+
+    return checked
+
+
+def _no_format(name: str, given: Any) -> CloudmsError:
+    return CloudmsError(
+        f"the format '{name}' of a plug-in gives {type(given).__name__} instead of text",
+        hint="cms plugin list shows whose it is; please report it to its authors",
+    )
 
 
 def _fields(row: Any) -> list[str]:

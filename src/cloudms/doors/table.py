@@ -8,7 +8,7 @@ from typing import Any
 from cloudms.clock import age
 from cloudms.doors.screen import plain
 from cloudms.doors.view import View, public
-from cloudms.model import TIMES, Noun
+from cloudms.model import TIMES, Noun, Rule
 from cloudms.record import Record
 from cloudms.verb import Title
 
@@ -168,9 +168,11 @@ def cell(row: Any, name: str, now: float) -> str:
     value = _value(row, name)
     if value is None or value == "" or (isinstance(value, list | tuple | dict) and not value):
         return "-"
+    if isinstance(row, Mapping) and row.get("kind") == "result":
+        return plain(words_of(value))  # its columns have the names that a person gave them
     if name.rpartition(".")[2] in TIMES:
         return _ago(value, now)
-    if name == "size" and isinstance(value, int):
+    if name == "size" and isinstance(value, int) and _value(row, "kind") not in ("group", "decision"):
         return _bytes(value)
     return plain(words_of(value))
 
@@ -194,10 +196,18 @@ def words_of(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key}={words_of(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return " ".join(words_of(item) for item in value)
+        rules = [rule.text for rule in map(_rule, value) if rule is not None]
+        return ", ".join(rules) or " ".join(words_of(item) for item in value)
     if isinstance(value, Record):
         return words_of(public(value))
     return str(value)
+
+
+def _rule(value: Any) -> Rule | None:
+    """Return a rule of a security group, which the result of a change holds as plain data."""
+    if isinstance(value, Mapping) and value.keys() == set(Rule.field_names()):
+        return Rule(**value)
+    return value if isinstance(value, Rule) else None
 
 
 def _ago(value: Any, now: float) -> str:

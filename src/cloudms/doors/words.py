@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -12,6 +13,20 @@ from cloudms.registry import Index
 WITH_VALUE = frozenset(("-o", "--output", "--cloud", "--columns"))
 FLAGS = frozenset(("-q", "--quiet", "-y", "--yes", "--dry-run", "--debug", "--no-header"))
 """Options of every command, which may also stand before its words."""
+
+
+SCRIPTS = (".cms", ".cm")
+"""How the names of scripts end."""
+
+
+def is_script(word: str) -> bool:
+    """Whether the first word of a command line names a script: it ends like one, or is the path of a file.
+
+    No command and no cloud has such a name, so that a file never hides one.
+    """
+    if word.startswith("-"):
+        return False
+    return word.endswith(SCRIPTS) or ("/" in word and os.path.exists(word))  # noqa: PTH110 (start-up path)
 
 
 class Known(Protocol):
@@ -112,7 +127,10 @@ def clashes(known: Mapping[str, str], clouds: Sequence[str], index: Index) -> li
     reserved = index.reserved()
     found = [f"the alias '{name}' is a word of cms and is not used" for name in known if name in reserved]
     found += [
-        f"the cloud '{name}' bears a word of cms: reach it with --cloud {name}" for name in clouds if name in reserved
+        f"the cloud '{name}' bears a word of cms: "
+        + ("call it otherwise, --cloud all is every cloud" if name == "all" else f"reach it with --cloud {name}")
+        for name in clouds
+        if name in reserved
     ]
     return found
 
@@ -127,7 +145,11 @@ def utf8(argv: Sequence[str]) -> list[str]:
     return list(argv)
 
 
-def unknown(index: Index, words: Sequence[str]) -> CloudmsError:
-    """Return the error for words that are no command."""
+def unknown(index: Index, words: Sequence[str], door: str = "cli") -> CloudmsError:
+    """Return the error for words that are no command at a door, or are one at another."""
+    elsewhere = [entry for entry in index.below(words[:1]) if "cli" in entry.doors]
+    if door == "shell" and elsewhere and not any(door in entry.doors for entry in elsewhere):
+        name = elsewhere[0].path[0]
+        return Invalid(f"'{name}' is for the command line, and this is the shell", hint=f"!cms {name} runs it beside")
     shown = " ".join(words[:2]) if words and index.below(words[:1]) else words[0]
-    return Invalid(f"no command '{shown[:80]}'", hint=index.suggest(list(words)))
+    return Invalid(f"no command '{shown[:80]}'", hint=index.suggest(list(words), door))

@@ -5,7 +5,7 @@
 `ready` waits.
 """
 
-from cloudms.engine.operation import cancel, execute, resume, run, start
+from cloudms.engine.operation import cancel, execute, rehearse, resume, run, start
 from cloudms.engine.plan import Action, Listing, Plan, Work, action
 
-__all__ = ["Action", "Listing", "Plan", "Work", "action", "cancel", "execute", "resume", "run", "start"]
+__all__ = ["Action", "Listing", "Plan", "Work", "action", "cancel", "execute", "rehearse", "resume", "run", "start"]

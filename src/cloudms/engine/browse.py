@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from cloudms.clouds.base import Role
@@ -27,12 +27,13 @@ def browse(
     role: type[Role] | None = None,
     cached: bool = False,
     refresh: bool = False,
+    trusted: Collection[str] = (),
     find: Mapping[str, Any] | None = None,
 ) -> Listing:
     """Return nouns of all clouds, or of the one chosen; what was never fetched is fetched unless `cached`.
 
-    `find` narrows the query of the catalog (text, labels, limit …). Raises: NotFound (cloud), Unsupported (a chosen
-    cloud lacks `role`).
+    `trusted` clouds are asked for a `refresh` only; `find` narrows the query of the catalog (text, limit …).
+    Raises: NotFound (cloud), Unsupported (a chosen cloud lacks `role`).
     """
     return list_nouns(
         ctx,
@@ -43,6 +44,7 @@ def browse(
         role=role,
         named=bool(cloud),
         unseen=not cached,
+        trusted=() if refresh else trusted,
         find=find,
     )
 
@@ -62,7 +64,8 @@ def named(
         if found:
             return found
         warn(ctx, listing)
-    raise not_found(kind, name, (item.name for item in known), f"cms {kind} list shows them")
+    words = spoken(kind)
+    raise not_found(words, name, (item.name for item in known), f"cms {words} list shows them")
 
 
 def one(ctx: Context, kind: str, name: str, fetch: Fetch, *, cloud: str = "", role: type[Role] | None = None) -> Noun:
@@ -94,7 +97,12 @@ def chosen(
         warn(ctx, listing)
         return listing.items
 
-    return pick(kind, words, labels, lambda name: one(ctx, kind, name, fetch, cloud=cloud, role=role), every)
+    return pick(spoken(kind), words, labels, lambda name: one(ctx, kind, name, fetch, cloud=cloud, role=role), every)
+
+
+def spoken(kind: str) -> str:
+    """Return a kind of noun as its commands call it."""
+    return kind.replace("_", " ")
 
 
 def warn(ctx: Context, listing: Listing) -> None:

@@ -1,8 +1,15 @@
-"""Which process works on something, and whether it still lives."""
+"""Which process works on something, and whether it still lives; how another program takes the terminal over."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Never
+
+if TYPE_CHECKING:
+    from cloudms.context import Context
 
 
 def this_process() -> str:
@@ -27,3 +34,53 @@ def _started(pid: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] in ("Z", "X") else fields[19]
+
+
+def become(ctx: Context, argv: Sequence[str]) -> Never:
+    """Become another program: terminal, signals and exit code are then its own; a lasting process waits for it instead.
+
+    Raises: OSError (it cannot be started); SystemExit with its exit code where this process goes on.
+    """
+    if not ctx.lasting:
+        ctx.close()
+        os.execvp(argv[0], [*argv])  # noqa: S606 (no shell on this side)
+    sys.exit(beside(argv))
+
+
+def beside(argv: Sequence[str], environment: dict[str, str] | None = None) -> int:
+    """Run a program on this terminal and return its exit code, 128 and the signal's number when a signal ended it.
+
+    Ctrl-C is for the program alone while it runs. A program whose stdin would be a script of ours reads nothing.
+    Raises: OSError (it cannot be started).
+    """
+    import subprocess
+
+    with yielding():
+        stdin = None if os.isatty(0) else subprocess.DEVNULL
+        return code_of(subprocess.Popen(argv, stdin=stdin, stdout=_elsewhere(), env=environment).wait())
+
+
+def code_of(returned: int) -> int:
+    """Return an exit code as a shell tells it: 128 and the number of the signal that ended a program."""
+    return 128 - returned if returned < 0 else returned
+
+
+@contextmanager
+def yielding() -> Iterator[None]:
+    """Leave Ctrl-C to the program that has the terminal now."""
+    import signal
+
+    kept = signal.signal(signal.SIGINT, lambda _number, _frame: None)  # ignored would be ignored by the program, too
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, kept)
+
+
+def _elsewhere() -> int | None:
+    """Return where stdout goes when it was redirected within this process."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if number == 1 else number

@@ -15,8 +15,19 @@ DEFAULT_TIMEOUT = 600.0
 
 _PROBE = 0.05
 """Seconds between two looks for the SSH banner."""
+_RARE = 1.0
+"""Seconds between two looks through QEMU's forwards while the guest has not printed its host keys: each connection that
+nobody answers is tried again for more than a minute, and an SSH server met by all of them at once closes others.
+"""
+_QUICK = 20.0
+"""Seconds during which an SSH server that does not answer at once is taken for one that is not there yet."""
+_LOGIN_S, _LOGIN_MOST_S = 10, 60
+"""Seconds an SSH server has for its side of the first connection, and of later ones."""
 _LOGIN_FAILURES = 8
 """How often an SSH server may refuse our key before it is believed (keys arrive during first boot)."""
+
+_ANCHOR = 400
+"""Characters at the end of a console by which what is printed later is told from what was there."""
 
 FIRST_BOOT = "command -v cloud-init >/dev/null 2>&1 || exit 0; cloud-init status --wait >/dev/null 2>&1"
 """Ends when the first boot has: 0 done, 1 failed, 2 done with recoverable errors (cloud-init's documented codes)."""
@@ -59,12 +70,22 @@ class _Waiting:
 
     def banner(self) -> None:
         """Wait until an SSH server answers."""
-        while not (self.vm.ssh_host and ssh.answers(self.vm.ssh_host, self.vm.ssh_port)):
+        begun = self.clock.monotonic()
+        console = _Console(self.cloud, self.vm)
+        while not (self.vm.ssh_host and ssh.answers(self.vm.ssh_host, self.vm.ssh_port, self.patience(begun))):
+            looked = self.clock.monotonic()
             self.next("waiting for SSH" if self.vm.ssh_host else "waiting for an address", _PROBE)
+            while self.clock.monotonic() - looked < _RARE and console.awaits_keys(self.vm):
+                self.next("waiting for SSH", _PROBE)
             if self.clock.monotonic() - self.looked > 2.0:
                 self.look()
                 self.running()
                 self.mend()
+
+    def patience(self, begun: float) -> float | None:
+        """Return the seconds an SSH server has for its banner: more with time, or a slow one would never be done."""
+        waited = self.clock.monotonic() - begun
+        return None if waited < _QUICK else min(waited / 10, 10.0)
 
     def mend(self) -> None:
         """Bring back the way to a VM whose start was interrupted or whose forwards are gone."""
@@ -81,12 +102,13 @@ class _Waiting:
 
     def login(self) -> None:
         """Log in and wait until the first boot has finished."""
-        refused = 0
+        refused, patience = 0, _LOGIN_S
         while True:
             self.work.report("logging in, waiting for the first boot to finish")
-            result = ssh.run(self.vm, [FIRST_BOOT], timeout=self.left(), connect_timeout=10)
+            result = ssh.run(self.vm, [FIRST_BOOT], timeout=self.left(), connect_timeout=patience)
             if result.exit != ssh.UNREACHED:
                 break
+            patience = min(patience * 2, _LOGIN_MOST_S)  # a guest that emulates slowly needs it for its key exchange
             refused += "denied" in result.stderr or "verification failed" in result.stderr
             if refused >= _LOGIN_FAILURES:
                 raise Denied(
@@ -127,6 +149,32 @@ class _Waiting:
         except CloudmsError:
             return ""
         return f"; its console ends with: {last}" if last else "; its console is empty"
+
+
+class _Console:
+    """What a guest behind QEMU's forwards prints from now on; it prints its host keys right before SSH starts."""
+
+    def __init__(self, cloud: Cloud, vm: Vm) -> None:
+        self.cloud = cloud
+        self.before = (self.text(vm) or "")[-_ANCHOR:]
+        self.printed = False
+
+    def text(self, vm: Vm) -> str | None:
+        """Return the console's text; None where it cannot be had, or SSH is not reached through a forward."""
+        if not (isinstance(self.cloud, Console) and vm.ssh_host.startswith("127.")):
+            return None
+        try:
+            return self.cloud.console_log(vm)
+        except CloudmsError:
+            return None
+
+    def awaits_keys(self, vm: Vm) -> bool:
+        """Whether the guest's host keys are still to come."""
+        if self.printed or (text := self.text(vm)) is None:
+            return False
+        fresh = text.rpartition(self.before)[2] if self.before else text
+        self.printed = bool(ssh.host_keys(fresh))
+        return not self.printed
 
 
 def _last_line(text: str) -> str:

@@ -6,14 +6,14 @@ is not missing yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from cloudms import ssh
 from cloudms.catalog.base import Scope, Stored
-from cloudms.clouds.base import Cloud, Role, require
+from cloudms.clouds.base import Cloud, ImagePages, Role, require
 from cloudms.context import Context
-from cloudms.engine import userdata
+from cloudms.engine import images, resized, userdata
 from cloudms.engine.plan import Listing
 from cloudms.engine.reserve import release
 from cloudms.errors import CloudmsError, NotFound
@@ -22,9 +22,19 @@ from cloudms.model import Event, Noun, Origin, Vm, VmState, nouns
 _FRESH = 60.0
 """Seconds during which a VM that was just asked for may be absent from its cloud's list."""
 _ASKED = 600.0
-"""Seconds during which a volume that was asked for may have no id."""
+"""Seconds during which a thing that was asked for may have no id."""
+_TOKENED = ("volume", "address", "volume_snapshot", "secgroup")
+"""Kinds whose rows are written before their cloud is asked to make them."""
 
-_UNLISTED: dict[str, tuple[str, ...]] = {"volume": ("token",), "key": ("labels",), "snapshot": ("labels",)}
+_UNLISTED: dict[str, tuple[str, ...]] = {
+    "volume": ("token",),
+    "volume_snapshot": ("token",),
+    "secgroup": ("token",),
+    "key": ("labels",),
+    "address": ("labels", "created"),
+    "snapshot": ("labels",),
+    "flavor": ("price_per_hour", "spot_per_hour", "currency", "price_fetched"),
+}
 """Fields that the lists of clouds leave out, by kind: the catalog keeps them."""
 
 _OBSERVED = ("id", "region", "image", "flavor", "created", "ssh_host", "ssh_port", "login", "price_per_hour", "expires")
@@ -55,14 +65,16 @@ def list_nouns(
     role: type[Role] | None = None,
     named: bool = False,
     unseen: bool = False,
+    trusted: Collection[str] = (),
     find: Mapping[str, Any] | None = None,
 ) -> Listing:
     """Return nouns of `kind`; a cloud without `role` is left out, or refused (Unsupported) when it was `named`.
 
-    With `unseen`, clouds whose nouns of this kind were never fetched are asked even when the list need not be `fresh`.
+    With `unseen`, clouds whose nouns of this kind were never fetched are asked even when the list need not be `fresh`;
+    those that are `trusted` are not asked even when it must.
     """
     able, failed = _able(ctx, clouds, role, named=named)
-    asked = [name for name in able if fresh or (unseen and not _fetched(ctx, kind, name))]
+    asked = [name for name in able if (fresh and name not in trusted) or (unseen and not _fetched(ctx, kind, name))]
     failed |= refresh(ctx, asked, kind, fetch)
     return _from_catalog(ctx, kind, able, failed, fresh=fresh or asked == able, find=find)
 
@@ -88,6 +100,8 @@ def _able(
 
 def _fetched(ctx: Context, kind: str, cloud: str) -> bool:
     """Whether the nouns of a cloud were ever fetched completely."""
+    if kind == "image" and images.is_paged(ctx, cloud):
+        return any(row["own"] and row["sealed"] for row in images.progress_of(ctx, [cloud]))
     generation = ctx.catalog.generation(Scope(kind=kind, cloud=cloud))
     return generation is not None and generation.sealed is not None
 
@@ -121,35 +135,48 @@ def each(items: Sequence[str], do: Callable[[str], None]) -> None:
 
 
 def _refresh_one(ctx: Context, cloud: Cloud, kind: str, fetch: Callable[[Any], Iterable[Noun]]) -> None:
+    if kind == "image" and isinstance(cloud, ImagePages):
+        for _ in images.walk(ctx, cloud):
+            pass
+        return
     scope = Scope(kind=kind, cloud=cloud.name)
     generation = ctx.catalog.begin(scope, now=ctx.clock.now())
     known = _known(ctx, cloud.name) if kind == "vm" else {}
     fetched = ctx.clock.now()
     page: dict[str, dict[str, Any]] = {}
     kept = _kept(ctx, kind, cloud.name)
-    for noun in fetch(cloud):
-        noun = merged(known.get(noun.key), noun, fetched) if isinstance(noun, Vm) else noun.with_(fetched=fetched)
-        noun = noun.with_(**{name: value for name, value in kept.get(noun.id, ()) if not getattr(noun, name)})
-        page[noun.key] = noun.to_document()
-        if len(page) >= 500:
-            ctx.catalog.absorb(generation, _still_there(ctx, known, page))
-            page = {}
-    ctx.catalog.absorb(generation, _still_there(ctx, known, page))
-    unseen = ctx.catalog.seal(generation, now=ctx.clock.now(), prune=kind not in ("vm", "volume"))
+    try:
+        for noun in fetch(cloud):
+            if isinstance(noun, Vm) and noun.state is VmState.TERMINATED:
+                _ended(ctx, known.get(noun.key), noun)
+                continue
+            noun = merged(known.get(noun.key), noun, fetched) if isinstance(noun, Vm) else noun.with_(fetched=fetched)
+            noun = noun.with_(**{name: value for name, value in kept.get(noun.id, ()) if not getattr(noun, name)})
+            page[noun.key] = noun.to_document()
+            if len(page) >= 500:
+                ctx.catalog.absorb(generation, _still_there(ctx, known, page))
+                page = {}
+    finally:  # a list that breaks off (a region that does not answer) is true as far as it came, and prunes nothing
+        ctx.catalog.absorb(generation, _still_there(ctx, known, page))
+    unseen = ctx.catalog.seal(generation, now=ctx.clock.now(), prune=kind not in ("vm", *_TOKENED))
     if kind == "vm":
         for row in unseen:
             _absent(ctx, cloud, row)
         _reserve_names(ctx, cloud.name)
-    elif kind == "volume":
+    elif kind in _TOKENED:
         ctx.catalog.delete(kind, [row.key for row in unseen if not _just_asked(row.document, fetched)])
 
 
 def _reserve_names(ctx: Context, cloud: str) -> None:
     """Take the names of our own VMs that only the cloud told of (another catalog's, or from before a lost one)."""
-    for vm in _known(ctx, cloud).values():
-        if vm.origin is Origin.OWN and vm.id and ctx.catalog.get("name", vm.name) is None:
-            taken = {"name": vm.name, "token": vm.token, "cloud": cloud, "process": "", "at": ctx.clock.now()}
-            ctx.catalog.insert("name", vm.name, taken)
+    now = ctx.clock.now()
+    wanted = {
+        vm.name: {"name": vm.name, "token": vm.token, "cloud": cloud, "process": "", "at": now}
+        for vm in reversed(_known(ctx, cloud).values())  # of several with one name the first has it
+        if vm.origin is Origin.OWN and vm.id
+    }
+    reserved = {row.key for row in ctx.catalog.find("name")} if wanted else set()
+    ctx.catalog.insert_many("name", {name: taken for name, taken in wanted.items() if name not in reserved})
 
 
 def _kept(ctx: Context, kind: str, cloud: str) -> dict[str, list[tuple[str, Any]]]:
@@ -160,8 +187,8 @@ def _kept(ctx: Context, kind: str, cloud: str) -> dict[str, list[tuple[str, Any]
 
 
 def _just_asked(document: Mapping[str, Any], now: float) -> bool:
-    """Whether a volume is an intent that a process may still be carrying out."""
-    return not document["id"] and now - (document["created"] or 0.0) < _ASKED
+    """Whether a thing is an intent that a process may still be carrying out."""
+    return not document["id"] and now - (document.get("created") or document["fetched"] or 0.0) < _ASKED
 
 
 def _known(ctx: Context, cloud: str) -> dict[str, Vm]:
@@ -176,10 +203,11 @@ def _still_there(ctx: Context, known: Mapping[str, Vm], page: dict[str, dict[str
 def merged(stored: Vm | None, seen: Vm, now: float) -> Vm:
     """Return what the catalog keeps of a VM its cloud has just described."""
     if stored is None:
-        return seen.with_(fetched=now, since=seen.since or now)
+        return resized.told(seen.with_(fetched=now, since=seen.since or now))
     changes: dict[str, Any] = {name: value for name in _OBSERVED if (value := getattr(seen, name)) not in (None, "")}
-    return stored.with_(
+    found = stored.with_(
         **changes,
+        **resized.kept(stored, seen),
         name=seen.name or stored.name,
         state=seen.state,
         reason=seen.reason,
@@ -192,6 +220,14 @@ def merged(stored: Vm | None, seen: Vm, now: float) -> Vm:
         raw=seen.raw,
         fetched=now,
     )
+    return resized.told(found)
+
+
+def _ended(ctx: Context, stored: Vm | None, seen: Vm) -> None:
+    """Forget a VM that its cloud still tells of although it is gone; an intent is ended by who wrote it, or a sweep."""
+    if stored is not None and stored.id:
+        gone = f"ended by its cloud: {seen.reason}" if seen.reason else "gone from its cloud"
+        forget(ctx, stored, "deleted" if stored.state is VmState.TERMINATING else gone)
 
 
 def _absent(ctx: Context, cloud: Cloud, row: Stored) -> None:
@@ -209,7 +245,10 @@ def _absent(ctx: Context, cloud: Cloud, row: Stored) -> None:
     except CloudmsError:
         return
     else:
-        ctx.catalog.put("vm", {row.key: merged(vm, found, now).to_document()})
+        if found.state is VmState.TERMINATED:
+            _ended(ctx, vm, found)
+        else:
+            ctx.catalog.put("vm", {row.key: merged(vm, found, now).to_document()})
 
 
 def forget(ctx: Context, vm: Vm, text: str, operation: str = "") -> None:
@@ -254,14 +293,14 @@ def _from_catalog(
         rows = rows[: narrow["limit"]] if narrow.get("limit") else rows
     cls = nouns()[kind]
     items = tuple(
-        sorted((cls.from_document(row.document) for row in rows), key=lambda item: (item.cloud, _natural(item.name)))
+        sorted((cls.from_document(row.document) for row in rows), key=lambda item: (item.cloud, natural(item.name)))
     )
     times = [item.fetched for item in items if item.fetched is not None]
     errors = {name: {**error.to_public(), "cloud": name} for name, error in failed.items()}
     return Listing(items=items, failed=errors, fetched=min(times) if times else None, cached=not fresh)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key that puts web-2 before web-10."""
     import re
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from cloudms import names
 from cloudms.context import Context
@@ -23,6 +23,33 @@ def reserve(ctx: Context, name: str, token: str, *, cloud: str, exact: bool, kin
             free = next(c for c in _candidates(name) if ctx.catalog.get(_names(kind), c) is None)
             raise Exists(f"the name '{name}' is taken", hint=f"--name {free} is free")
     raise AssertionError("names never end")
+
+
+def reserve_many(ctx: Context, wanted: Mapping[str, str], *, clouds: Mapping[str, str]) -> dict[str, str]:
+    """Reserve names by token in one write, the next free one where a name is taken, and return them by token.
+
+    Parameters: `clouds`, by token where the thing stands.
+    """
+    process = this_process()
+    asked = {name: _reservation(ctx, name, token, clouds[token], process) for token, name in wanted.items()}
+    got = set(ctx.catalog.insert_many("name", asked))
+    mine = {token for token, name in wanted.items() if name in got and asked[name]["token"] == token}
+    return {
+        token: name if token in mine else reserve(ctx, name, token, cloud=clouds[token], exact=False)
+        for token, name in wanted.items()
+    }
+
+
+def release_many(ctx: Context, held: Mapping[str, str]) -> None:
+    """Give names by token back, those that these tokens hold."""
+    found = ((token, name, ctx.catalog.get("name", name)) for token, name in held.items())
+    ctx.catalog.delete("name", [name for token, name, row in found if row and row.document["token"] == token])
+
+
+def release_all(ctx: Context, tokens: Collection[str]) -> None:
+    """Give back whatever names these tokens hold, when it is not known which they got."""
+    rows = ctx.catalog.find("name")
+    ctx.catalog.delete("name", [row.document["name"] for row in rows if row.document["token"] in tokens])
 
 
 def new_token(ctx: Context) -> str:
@@ -58,30 +85,27 @@ def move(ctx: Context, old: str, new: str, token: str, *, cloud: str) -> None:
         reserve(ctx, names.valid(new), token, cloud=cloud, exact=True)
 
 
-def default_name(ctx: Context, cloud: str) -> str:
-    """Return a new name from the pattern of the configuration; the counter in it is used up."""
+def default_names(ctx: Context, clouds: Sequence[str], *, use: bool) -> list[str]:
+    """Return a new name from the pattern of the configuration for each of `clouds`, in their order.
+
+    With `use` the numbers of the counter in it are used up; a plan only looks at those that come next.
+    """
     from cloudms.config import Counter
 
-    pattern, _values = ctx.config.naming(cloud)
-    return _patterned(ctx, cloud, Counter().incr() if "{counter" in pattern else 0)
+    patterns = {cloud: ctx.config.naming(cloud) for cloud in dict.fromkeys(clouds)}
+    if all("{counter" not in pattern for pattern, _values in patterns.values()):
+        bases = [names.valid(names.render(*patterns[cloud])) for cloud in clouds]
+        free = {base: iter(free_names(ctx, base, bases.count(base))) for base in dict.fromkeys(bases)}
+        return [next(free[base]) for base in bases]
+    counter = Counter(clock=ctx.clock)
+    first = (counter.incr(by=len(clouds)) - len(clouds) if use else counter.get()) + 1
+    numbered = [(*patterns[cloud], number) for number, cloud in enumerate(clouds, first)]
+    return [names.valid(names.render(text, {**values, "counter": number})) for text, values, number in numbered]
 
 
-def next_names(ctx: Context, cloud: str, count: int) -> list[str]:
-    """Return the `count` names that `default_name` would give now, for a plan: nothing is used up."""
-    from cloudms.config import Counter
-
-    first = Counter().get() + 1
-    return [_patterned(ctx, cloud, number) for number in range(first, first + count)]
-
-
-def _patterned(ctx: Context, cloud: str, number: int) -> str:
-    pattern, values = ctx.config.naming(cloud)
-    return names.valid(names.render(pattern, {**values, "counter": number}))
-
-
-def free_names(ctx: Context, base: str, count: int) -> list[str]:
-    """Return `count` names that are free now, for a plan; they are reserved only when the plan is executed."""
-    return names.series(base, count, lambda name: ctx.catalog.get("name", name) is not None)
+def free_names(ctx: Context, base: str, count: int, but: Collection[str] = ()) -> list[str]:
+    """Return `count` names that are free now and not in `but`, for a plan; they are reserved when it is executed."""
+    return names.series(base, count, lambda name: name in but or ctx.catalog.get("name", name) is not None)
 
 
 def _candidates(name: str) -> Iterator[str]:
@@ -91,7 +115,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def _take(ctx: Context, name: str, token: str, cloud: str, kind: str) -> bool:
-    document = {"name": name, "token": token, "cloud": cloud, "process": this_process(), "at": ctx.clock.now()}
+    document = _reservation(ctx, name, token, cloud, this_process())
     while not ctx.catalog.insert(_names(kind), name, document):
         stored = ctx.catalog.get(_names(kind), name)
         if stored is None:
@@ -102,6 +126,10 @@ def _take(ctx: Context, name: str, token: str, cloud: str, kind: str) -> bool:
             return False
         ctx.catalog.replace(_names(kind), name, document, version=stored.version)
     return True
+
+
+def _reservation(ctx: Context, name: str, token: str, cloud: str, process: str) -> dict[str, object]:
+    return {"name": name, "token": token, "cloud": cloud, "process": process, "at": ctx.clock.now()}
 
 
 def abandoned(ctx: Context, document: Mapping[str, object], kind: str = "vm") -> bool:

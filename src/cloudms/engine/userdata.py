@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cloudms import paths
 from cloudms.errors import Invalid
 
+_ASSIGNED = r"(?m)(^|[\s{,\"'-])([A-Za-z_][\w.-]*)([\"']?\s*[:=][ \t]*)(?=\S)(?![|>][ \t]*$)[^\n,}]+"
+_PRIVATE_KEY = r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+_LOGINS = r"(?m)(^[ \t]*(?:-[ \t]+)?(?:echo[ \t]+)?[\"']?[\w.-]+:)(?! |$|//)[^\s\"'|]+()"
+_URL = r"(://[^/\s:@]+:)[^@\s]+(@)"
+
 
 def keep(token: str, source: Path) -> None:
     """Copy the user data of a VM that is about to be created; a copy that is there is kept. Raises: Invalid."""
-    copy = _copy(token)
+    copy = place(token)
     if copy.exists():
         return
     try:
@@ -28,16 +34,30 @@ def keep(token: str, source: Path) -> None:
 def kept(token: str) -> str:
     """Return the user data of a VM in the making. Raises: Invalid."""
     try:
-        return _copy(token).read_text()
+        return place(token).read_text()
     except OSError as error:
         raise Invalid(f"its user data is gone: {error.strerror}", hint="boot it again with --user-data") from None
+
+
+def place(token: str) -> Path:
+    """Return the file in which user data are kept."""
+    return paths.home() / "user-data" / token
+
+
+def shown(text: str) -> str:
+    """Return first-boot data as a dry run shows them: with ****** in the place of what looks like a secret."""
+    from cloudms.config.tree import is_secret_name
+
+    def masked(found: re.Match[str]) -> str:
+        hidden = is_secret_name(found[2]) or "passw" in found[2].lower()
+        return f"{found[1]}{found[2]}{found[3]}******" if hidden else found[0]
+
+    for pattern in (_PRIVATE_KEY, _LOGINS):
+        text = re.sub(pattern, r"\1******\2", text)
+    return re.sub(_ASSIGNED, masked, re.sub(_URL, r"\1******\2", text))
 
 
 def drop(token: str) -> None:
     """Forget the user data of a VM; already gone is success."""
     if token:
-        _copy(token).unlink(missing_ok=True)
-
-
-def _copy(token: str) -> Path:
-    return paths.home() / "user-data" / token
+        place(token).unlink(missing_ok=True)

@@ -7,8 +7,10 @@ from typing import Any
 
 from cloudms.clouds.base import Cloud, Role, require
 from cloudms.context import Context
+from cloudms.engine import addresses
 from cloudms.engine.plan import Work
 from cloudms.engine.refresh import event, forget, merged
+from cloudms.engine.select import Chosen
 from cloudms.errors import CloudmsError, Conflict, Invalid, NotFound, Timeout
 from cloudms.model import Origin, Step, Vm, VmState
 
@@ -24,8 +26,9 @@ _LOOK = 0.25
 
 
 def steps(action: str, vms: Sequence[Vm], **params: Any) -> tuple[Step, ...]:
-    """Return one step per VM."""
-    return tuple(Step(action=action, cloud=vm.cloud, target=vm.name, params={"key": vm.key, **params}) for vm in vms)
+    """Return one step per VM, and one per cloud that was silent when they were chosen."""
+    found = (Step(action=action, cloud=vm.cloud, target=vm.name, params={"key": vm.key, **params}) for vm in vms)
+    return (*found, *(vms.unseen() if isinstance(vms, Chosen) else ()))
 
 
 def check(ctx: Context, vms: Sequence[Vm], role: type[Role]) -> None:
@@ -56,6 +59,24 @@ def check_still(cloud: Cloud, vm: Vm, deed: str) -> None:
     except NotFound:
         return
     check_unprotected([vm.with_(protected=seen.protected)], deed)
+
+
+def check_ours(vms: Sequence[Vm], deed: str) -> None:
+    """Refuse to change VMs that others made and nobody has taken into care. Raises: Conflict."""
+    for vm in vms:
+        if vm.origin is Origin.FOREIGN:
+            text = f"{vm.name} was not made by cloudms and will not be {deed}"
+            raise Conflict(text, hint=f"cms vm adopt {vm.name} first")
+
+
+def look(work: Work) -> tuple[Cloud, Vm, Vm]:
+    """Return the cloud and the VM of a step, as recorded and as its cloud says it is now. Raises: NotFound."""
+    cloud, vm = load(work)
+    try:
+        return cloud, vm, cloud.get_vm(vm)
+    except NotFound:
+        forget(work.ctx, vm, "gone from its cloud", work.operation)
+        raise
 
 
 def load(work: Work) -> tuple[Cloud, Vm]:
@@ -96,16 +117,18 @@ def change(
     until: Sequence[VmState] = (),
     *,
     timeout: float | None = None,
-    keep: Mapping[str, Any] | None = None,
+    noted: Mapping[str, Any] | None = None,
+    keep: Mapping[str, Any] | Callable[[Vm], Mapping[str, Any]] | None = None,
 ) -> Vm:
     """Write the intent, call the cloud, wait until the VM is in one of `until`, and record it.
 
-    `keep` are fields of our own record to change. When the call fails, the row says again what the cloud says.
+    Parameters: `noted`, fields that are written down with the intent; `keep`, fields of our own record to change in
+    the end, or a function that returns them. When the call fails, the row says again what the cloud says.
     """
     cloud, vm = load(work)
     before = vm
     if during:
-        vm = intend(work, vm, during)
+        vm = intend(work, vm.with_(**(noted or {})), during)
     try:
         after = merged(vm, call(cloud, vm), work.ctx.clock.now())
         if until:
@@ -114,9 +137,10 @@ def change(
         forget(work.ctx, before, "gone from its cloud", work.operation)
         raise
     except CloudmsError as error:
-        _restore(work, cloud, before, error)
+        _restore(work, cloud, before.with_(resized_from=vm.resized_from, confirm_by=vm.confirm_by), error)
         raise
-    done = current(work.ctx, after).with_(**(keep or {}))
+    done = current(work.ctx, after)
+    done = done.with_(**(keep(done) if callable(keep) else keep or {}))
     return save(work.ctx, done, work.step.action, f"{done.state}{_because(done)}", work.operation)
 
 
@@ -140,20 +164,31 @@ def wait_state(
     limit = timeout if timeout is not None else (vm.state.deadline or 300.0)
     end = ctx.clock.monotonic() + limit
     while vm.state not in until:
-        if vm.state is VmState.ERROR and VmState.ERROR not in until:
-            raise Invalid(
-                f"{vm.name} went to error: {vm.reason or 'no reason given'}", hint=f"cms vm console {vm.name}"
-            )
+        wrong = went_wrong(vm, until)
+        if wrong:
+            raise wrong
         if ctx.clock.monotonic() >= end:
-            raise Timeout(
-                f"{vm.name} is still {vm.state} after {limit:g} s",
-                hint=f"cms vm wait {vm.name}, or cms vm info {vm.name}",
-            )
+            raise too_late(vm, limit)
         work.report(f"{vm.state}, waiting for {' or '.join(until)}")
         check_cancel(work)
         ctx.pause(pause)
         vm = merged(vm, cloud.get_vm(vm), ctx.clock.now())
     return current(ctx, vm)
+
+
+def went_wrong(vm: Vm, until: Sequence[VmState]) -> Invalid | None:
+    """Return the error of a VM that will not reach one of `until` any more, or None."""
+    if vm.state in until or vm.state not in (VmState.ERROR, VmState.TERMINATED):
+        return None
+    what = "went to error" if vm.state is VmState.ERROR else "was terminated"
+    return Invalid(f"{vm.name} {what}: {vm.reason or 'no reason given'}", hint=f"cms vm console {vm.name}")
+
+
+def too_late(vm: Vm, limit: float) -> Timeout:
+    """Return the error of a VM that was waited for in vain for `limit` seconds."""
+    return Timeout(
+        f"{vm.name} is still {vm.state} after {limit:g} s", hint=f"cms vm wait {vm.name}, or cms vm info {vm.name}"
+    )
 
 
 def check_cancel(work: Work) -> None:
@@ -163,8 +198,11 @@ def check_cancel(work: Work) -> None:
         work.ctx.stop()
 
 
-def stop_gracefully(work: Work, *, force: bool, timeout: float | None) -> Vm:
-    """Shut down, and switch off when the guest has not obeyed within `timeout` seconds."""
+def stop_gracefully(work: Work, *, force: bool, timeout: float | None, kept: bool = True) -> Vm:
+    """Shut down, and switch off when the guest has not obeyed within `timeout` seconds.
+
+    Parameters: `kept`, whether it stays off until a person starts it.
+    """
     grace = _GRACE if timeout is None else timeout
 
     def call(cloud: Any, vm: Vm) -> Vm:
@@ -185,7 +223,7 @@ def stop_gracefully(work: Work, *, force: bool, timeout: float | None) -> Vm:
         VmState.STOPPING,
         call,
         _OFF,
-        keep={"keep_stopped": True},
+        keep={"keep_stopped": kept},
     )
 
 
@@ -198,6 +236,8 @@ def delete(work: Work) -> Vm:
     cloud = work.ctx.cloud(vm.cloud)
     check_still(cloud, vm, "deleted")
     vm = intend(work, vm, VmState.TERMINATING)
+    if work.step.params.get("keep_ip"):
+        addresses.keep(work, cloud, vm)
     cloud.delete_vm(vm)
     wait_gone(work, cloud, vm)
     forget(work.ctx, vm, "deleted", work.operation)

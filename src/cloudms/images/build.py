@@ -1,4 +1,5 @@
-"""Build an image from Debian packages on this machine: `micro` for speed, `debian` for the full system.
+"""Build an image from Debian packages on this machine: `micro` for speed, `micro-slurm` for nodes of a Slurm, `debian`
+for the full system.
 
 Cached by what goes in, and reproducible: the same packages give the same bytes.
 """
@@ -11,11 +12,11 @@ from pathlib import Path
 from cloudms import paths
 from cloudms.clock import Clock, SystemClock
 from cloudms.errors import NotFound, Unsupported
-from cloudms.images import debian, micro, tools
+from cloudms.images import debian, micro, micro_slurm, tools
 from cloudms.images.recipe import Kitchen, Recipe
 from cloudms.images.store import ImageStore, Progress, StoredImage, file_digest, silent
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (micro.RECIPE, debian.RECIPE)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (micro.RECIPE, micro_slurm.RECIPE, debian.RECIPE)}
 
 
 def build(
@@ -26,7 +27,7 @@ def build(
     store: ImageStore | None = None,
     clock: Clock | None = None,
 ) -> StoredImage:
-    """Return the image `name` ("micro" or "debian"), built now unless the store has one of the same recipe.
+    """Return the image `name` ("micro", "debian" …), built now unless the store has one of the same recipe.
 
     Parameters: `force` builds again, with the packages of today; `progress` hears each step. NotFound for another name,
     NotReady when a host program, Debian's keys or the mirror are missing, Unsupported on another processor,

@@ -136,7 +136,7 @@ RECIPE = Recipe(
     suite="bookworm",
     login="debian",
     cmdline=(
-        "console=ttyS0 quiet mitigations=off cryptomgr.notests rcupdate.rcu_expedited=1 tsc=reliable "
+        "console=ttyS0 quiet mitigations=off cryptomgr.notests rcupdate.rcu_expedited=1 tsc=reliable no_timer_check "
         "random.trust_cpu=on net.ifnames=0 root=/dev/vda"
     ),
     min_memory_mib=384,

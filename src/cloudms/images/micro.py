@@ -6,6 +6,7 @@ The packages are unpacked and never configured (no maintainer script runs), so b
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from cloudms.images import apt, ext4, kernel, tools
@@ -23,29 +24,45 @@ _DISK_SIZE = 1 << 30
 
 def cook(kitchen: Kitchen) -> Cooked:
     """Build the image's files in the kitchen's folder."""
+    return cook_as(RECIPE, kitchen)
+
+
+def cook_as(
+    recipe: Recipe, kitchen: Kitchen, *, without: Sequence[str] = (), finish: Callable[[Tree], None] = lambda tree: None
+) -> Cooked:
+    """Build `micro` or an image that adds to it.
+
+    Parameters: `without`, files of its packages that stay out (shell patterns); `finish` adds to the furnished system.
+    """
+    unwanted = (*_UNWANTED_FILES, *without)
+
+    def is_wanted(path: str) -> bool:
+        return not any(fnmatchcase(path, pattern) for pattern in unwanted)
+
     kitchen.say("fetch packages")
-    sources = apt.debian_sources(RECIPE.suite)
-    packages = apt.fetch(RECIPE.packages, arch="amd64", folder=kitchen.cache, sources=sources)
+    sources = apt.debian_sources(recipe.suite)
+    packages = apt.fetch(recipe.packages, arch="amd64", folder=kitchen.cache, sources=sources)
     used = [package for package in packages if not any(fnmatchcase(package.name, name) for name in _WITHOUT)]
     kitchen.say("unpack packages")
     tree = Tree(kitchen.work / "root")
     for package in used:
         if package.name not in FILL_INS:
-            apt.unpack(package, tree, _is_wanted)
+            apt.unpack(package, tree, is_wanted)
     _link_busybox(tree)
     for package in used:
         if package.name in FILL_INS:
-            apt.unpack(package, tree, lambda path: _is_wanted(path) and not tree.exists(path))
+            apt.unpack(package, tree, lambda path: is_wanted(path) and not tree.exists(path))
     tree.clamp(_newest(tree))
     kitchen.say("prepare the system")
     _boot_files(tree, kitchen)
-    _furnish(tree)
+    _furnish(tree, recipe)
+    finish(tree)
     kitchen.say("compile Python's library")
     _compile_python(tree)
     kitchen.say("write the disk")
     tree.clamp(tree.epoch)
     raw = kitchen.work / "disk.raw"
-    ext4.make(tree, raw, size=_DISK_SIZE, label="cms-root", seed="micro", inodes=65536)
+    ext4.make(tree, raw, size=_DISK_SIZE, label="cms-root", seed=recipe.name, inodes=65536)
     tools.run(["qemu-img", "convert", "-O", "qcow2", raw, kitchen.folder / "disk.qcow2"])
     return Cooked("disk.qcow2", "vmlinux", "initrd.img", _DISK_SIZE, sources[0].uri, versions(used))
 
@@ -59,7 +76,7 @@ def _boot_files(tree: Tree, kitchen: Kitchen) -> None:
     tree.remove("boot/*")
 
 
-def _furnish(tree: Tree) -> None:
+def _furnish(tree: Tree, recipe: Recipe) -> None:
     """Add what packages would make at installation, and the files of this house."""
     for folder in ("proc", "sys", "dev", "run", "mnt", "home", "var/log", "var/empty", "var/lib/cloud", "etc/dropbear"):
         tree.mkdir(folder)
@@ -67,7 +84,8 @@ def _furnish(tree: Tree) -> None:
     tree.mkdir("var/tmp", mode=0o1777)
     tree.mkdir("root", mode=0o700)
     tree.mkdir("home/cms", mode=0o750, uid=1000, gid=1000)
-    add_guest_files(tree, "micro")
+    for part in recipe.parts:
+        add_guest_files(tree, part)
     tree.write("etc/shadow", tree.read("etc/shadow"), mode=0o640, gid=42)
     tree.write("etc/sudoers", tree.read("etc/sudoers"), mode=0o440)
     tree.symlink("usr/bin/python3", "python3.11")
@@ -105,19 +123,17 @@ def _compile_python(tree: Tree) -> None:
         tree.adopt(folder)
 
 
-def _is_wanted(path: str) -> bool:
-    return not any(fnmatchcase(path, pattern) for pattern in _UNWANTED_FILES)
-
-
 def _newest(tree: Tree) -> int:
     return max(node.mtime for node in tree.nodes.values())
 
 
 # In the order of what they save under emulation: the self-tests of cryptography 0.25 s, waiting for RCU 0.1 s.
 CMDLINE = (
-    "console=ttyS0 quiet mitigations=off cryptomgr.notests rcupdate.rcu_expedited=1 tsc=reliable "
+    "console=ttyS0 quiet mitigations=off cryptomgr.notests rcupdate.rcu_expedited=1 tsc=reliable no_timer_check "
     "random.trust_cpu=on net.ifnames=0 root=/dev/vda"
 )
+
+PROGRAMS = ("apt-get", "dpkg-deb", "mke2fs", "debugfs", "lz4", "qemu-img")
 
 RECIPE = Recipe(
     name="micro",
@@ -127,7 +143,7 @@ RECIPE = Recipe(
     cmdline=CMDLINE,
     min_memory_mib=96,
     packages=guest_list("micro", "packages.txt"),
-    programs=("apt-get", "dpkg-deb", "mke2fs", "debugfs", "lz4", "qemu-img"),
+    programs=PROGRAMS,
     steps=6,
     cook=cook,
 )

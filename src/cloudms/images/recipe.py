@@ -41,7 +41,10 @@ class Cooked:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to build one image. `check` raises NotReady when the host cannot, beyond missing `programs`."""
+    """How to build one image. `check` raises NotReady when the host cannot, beyond missing `programs`.
+
+    `base` is the image whose guest files come in as well, under those of its own.
+    """
 
     name: str
     os: str
@@ -54,11 +57,17 @@ class Recipe:
     steps: int
     cook: Callable[[Kitchen], Cooked]
     check: Callable[[], None] = lambda: None
+    base: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return whose guest files it is made of, its own last."""
+        return tuple(part for part in (self.base, self.name) if part)
 
     def digest(self) -> str:
         """Return the sum of everything that decides the image except the versions of the packages."""
         said = [BUILDER, self.name, self.suite, self.login, self.cmdline, *self.packages]
-        kept = [(f"{part}/{path}", content) for part in ("boot", self.name) for path, content, _ in guest_files(part)]
+        kept = [(f"{part}/{path}", content) for part in ("boot", *self.parts) for path, content, _ in guest_files(part)]
         sums = {path: hashlib.sha256(content).hexdigest() for path, content in kept}
         text = json.dumps([said, sums], sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

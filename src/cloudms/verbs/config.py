@@ -58,7 +58,7 @@ def set_(
         _check(key, value)
     summary = ", ".join(f"{key} = {value}" for key, value in changes.items())
     steps = tuple(
-        Step(action="config.set", cloud="", target=key, params={"value": _typed(value)})
+        Step(action="config.set", cloud="", target=key, params={"value": typed(value)})
         for key, value in changes.items()
     )
     return Plan(verb="config set", summary=f"write {summary} into {path(ctx)}", steps=steps)
@@ -75,7 +75,7 @@ def _check(key: str, value: str) -> None:
         )
 
 
-def _typed(text: str) -> str | int | bool | None:
+def typed(text: str) -> str | int | bool | None:
     """Return a truth, a whole number or null as such, and any other text as it is."""
     words: dict[str, bool | None] = {"true": True, "false": False, "null": None}
     if text in words:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cloudms import names as naming
 from cloudms.context import Context
 from cloudms.engine.reserve import free_names
-from cloudms.errors import CloudmsError, Interrupted, NotReady
+from cloudms.errors import CloudmsError, Interrupted, Invalid, NotFound, NotReady
 from cloudms.verb import LOCAL, Doc, Names, Title, verb
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ENDS_S = 10.0
 """Seconds a command has to end after Ctrl-C, which reached it as well."""
+_BASE = "demo"
 _WORK = 'hostname; python3 -c "print(sum(i * i for i in range(10**5)))"'
 
 
@@ -26,18 +27,28 @@ def demo(
     ctx: Context,
     *,
     keep: Annotated[bool, Doc("keep the VMs")] = False,
+    yes: Annotated[bool, Doc("do not ask whether it may cost money")] = False,
     cloud: Annotated[str | None, Doc("cloud to show it on"), Names("cloud")] = None,
 ) -> Iterator[str]:
     """Boot two VMs, work on them, suspend and resume one, and delete both, showing every command.
 
-    Where this machine cannot run VMs, the same steps are shown on the fake cloud.
+    Where this machine cannot run VMs, the same steps are shown on the fake cloud. On AWS two VMs are booted, listed,
+    stopped, resized, started and deleted: in the account, with --yes, or without one on a pretended AWS of the demo's.
     """
+    if _is_aws(ctx, cloud or ""):
+        yield from _on_aws(ctx, cloud or "", keep=keep, yes=yes)
+        return
     where, why = _place(ctx, cloud or "")
     if why:
         yield why
-    show = _Show(ctx, where)
+    show = Show(ctx.terminal, where, free_names(ctx, _BASE, 2), local=ctx.config.cloud(where).kind == "libvirt")
+    yield from _shown(show, _steps(show, keep=keep))
+
+
+def _shown(show: Show, steps: Iterator[str]) -> Iterator[str]:
+    """Yield the steps, and delete what they made when they do not come to their end."""
     try:
-        yield from _steps(show, keep=keep)
+        yield from steps
     except GeneratorExit:
         show.clean_up()
         raise
@@ -47,6 +58,81 @@ def demo(
         finally:
             clean = show.clean_up()
         raise _told(error, "" if clean else show.label) from None
+
+
+def _is_aws(ctx: Context, cloud: str) -> bool:
+    """Whether AWS is meant: a configured cloud of that kind, or the word."""
+    try:
+        return ctx.config.cloud(cloud).kind == "aws" if cloud else False
+    except NotFound:
+        return cloud == "aws"
+
+
+def _on_aws(ctx: Context, cloud: str, *, keep: bool, yes: bool) -> Iterator[str]:
+    """Show it in the account, or on a pretended AWS. Raises: Invalid (--yes is missing, or nothing can be kept)."""
+    why = _without_account(ctx, cloud)
+    if not why:
+        if not yes:
+            raise Invalid(
+                f"the demo boots two VMs in the account of '{cloud}', which costs about a cent",
+                hint=f"cms demo --cloud {cloud} --yes, or set no credentials to see it on a pretended AWS",
+            )
+        yield f"NOTE: what follows happens in the account of '{cloud}' and costs about a cent; the VMs end in 2 h."
+        show = Show(ctx.terminal, cloud, free_names(ctx, _BASE, 2))
+        yield from _shown(show, _aws_steps(show, keep=keep))
+        return
+    if keep:
+        raise Invalid("a pretended AWS ends with the demo: there is nothing to keep", hint="cms demo --cloud aws")
+    yield f"NOTE: {why}; this shows a PRETENDED AWS that the demo starts on this machine: it costs nothing,"
+    yield "and its VMs are records only, so that nobody can log in."
+    yield from _pretended(ctx)
+
+
+def _without_account(ctx: Context, cloud: str) -> str:
+    """Return why the account cannot be used, or an empty string when it can."""
+    try:
+        ctx.cloud(cloud).reach()
+    except CloudmsError as error:
+        return error.message
+    return ""
+
+
+def _pretended(ctx: Context) -> Iterator[str]:
+    """Show it on an AWS of our own, with a configuration and a catalog of its own."""
+    import json
+    import tempfile
+    from pathlib import Path
+
+    from cloudms.clouds.aws.emulator import Emulator
+
+    with tempfile.TemporaryDirectory(prefix="cms-demo-") as folder, Emulator(ctx.clock) as emulator:
+        clouds = {"aws": emulator.settings(), "local": {"cm": {"kind": "libvirt", "active": False}}}
+        file = Path(folder) / "cloudmesh.yaml"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"cloudmesh": {"default": {"cloud": "aws"}, "cloud": clouds}}))
+        show = Show(ctx.terminal, "aws", [f"{_BASE}-1", f"{_BASE}-2"], folder=folder)
+        yield from _shown(show, _aws_steps(show, keep=False))
+
+
+def _aws_steps(show: Show, *, keep: bool) -> Iterator[str]:
+    first, second = show.names
+    both, on = naming.compress(show.names), ("--cloud", show.cloud)
+    yield from show(
+        "two VMs with one request",
+        "vm", "boot", "al2023", "--name", show.base, "--count", "2", "--flavor", "t3.micro", "--ttl", "2h",
+        "--label", f"demo={show.label}", *on,
+    )  # fmt: skip
+    yield from show("what there is", "vm", "list", both, *on)
+    yield from show("switch the first off", "vm", "stop", first)
+    yield from show("give it another flavor", "vm", "resize", first, "t3.small")
+    yield from show("and power", "vm", "start", first)
+    yield from show("they differ now", "vm", "list", both, *on)
+    if keep:
+        yield f"\nKept, for two hours: {both}. Delete them with: cms vm delete {both}"
+        return
+    yield from show("both go away with their disks", "vm", "delete", first, second, "--yes")
+    yield from show("nothing is left behind", "sweep", *on)
+    yield "\nThat was the demo. Next: cms vm boot --help, cms --help"
 
 
 def _place(ctx: Context, cloud: str) -> tuple[str, str]:
@@ -73,7 +159,7 @@ def _told(error: KeyboardInterrupt | CloudmsError, left: str) -> CloudmsError:
     return error
 
 
-def _steps(show: _Show, *, keep: bool) -> Iterator[str]:
+def _steps(show: Show, *, keep: bool) -> Iterator[str]:
     first, second = show.names
     both = naming.compress(show.names)
     on = ["--cloud", show.cloud] if show.cloud != "local" else []
@@ -98,16 +184,17 @@ def _steps(show: _Show, *, keep: bool) -> Iterator[str]:
     yield "\nThat was the demo. Next: cms vm boot micro, cms --help"
 
 
-class _Show:
+class Show:
     """Runs `cms` commands as a person would, each printed before it runs."""
 
-    def __init__(self, ctx: Context, cloud: str) -> None:
+    def __init__(self, terminal: bool, cloud: str, names: list[str], *, local: bool = False, folder: str = "") -> None:
         self.cloud = cloud
-        self._terminal = ctx.terminal
-        self.local = ctx.config.cloud(cloud).kind == "libvirt"
+        self._terminal = terminal
+        self.local = local
         self.label = secrets.token_hex(4)
-        self.base = "demo"
-        self.names = free_names(ctx, self.base, 2)
+        self.base = _BASE
+        self.names = names
+        self._folder = folder
 
     def __call__(self, comment: str, *words: str) -> Iterator[str]:
         """Yield what comes, the command line, and what it prints. Raises: KeyboardInterrupt, NotReady (it failed)."""
@@ -122,7 +209,9 @@ class _Show:
             signal.SIG_BLOCK, (signal.SIGINT,)
         )  # until `cms` can take it without a traceback
         try:
-            with subprocess.Popen(self._line(words), stdin=subprocess.DEVNULL, stdout=out, text=True) as process:
+            with subprocess.Popen(
+                self.line(words), stdin=subprocess.DEVNULL, stdout=out, text=True, env=self.env()
+            ) as process:
                 yield from _followed(process, before)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -136,10 +225,10 @@ class _Show:
 
     def clean_up(self) -> bool:
         """Delete what was made so far; whether that went well."""
-        gone = self._quietly("vm", "delete", "--label", f"demo={self.label}", "--missing-ok", "--yes", "--quiet")
-        return self._quietly("sweep", "--cloud", self.cloud, "--apply", "--yes", "--quiet") and gone
+        gone = self.quietly("vm", "delete", "--label", f"demo={self.label}", "--missing-ok", "--yes", "--quiet")
+        return self.quietly("sweep", "--cloud", self.cloud, "--apply", "--yes", "--quiet") and gone
 
-    def _quietly(self, *words: str) -> bool:
+    def quietly(self, *words: str) -> bool:
         """Run a clean-up command, unmoved by further Ctrl-C; whether it went well."""
         import signal
         import subprocess
@@ -147,11 +236,12 @@ class _Show:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             done = subprocess.run(
-                self._line(words),
+                self.line(words),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 check=False,
                 start_new_session=True,
+                env=self.env(),
             )
         except OSError:
             return False
@@ -159,8 +249,15 @@ class _Show:
             signal.signal(signal.SIGINT, before)
         return done.returncode == 0
 
+    def env(self) -> dict[str, str] | None:
+        """Return the environment of a command, with the configuration of a pretended cloud where it is one."""
+        import os
+
+        return {**os.environ, "CLOUDMESH_CONFIG_DIR": self._folder} if self._folder else None
+
     @staticmethod
-    def _line(words: tuple[str, ...]) -> list[str]:
+    def line(words: Sequence[str]) -> list[str]:
+        """Return the command line of a `cms` command."""
         return [sys.executable, "-m", "cloudms", *words]
 
 

@@ -18,8 +18,8 @@ from cloudms.errors import CloudmsError, ConfigError, NotReady
 from cloudms.model import Check, CloudInfo, Noun, Operation, OperationState
 from cloudms.record import Record
 from cloudms.verb import LOCAL, Doc, verb
-from cloudms.verbs.cloud import check as check_clouds
-from cloudms.verbs.cloud import list_ as list_clouds
+from cloudms.verbs.cloud.look import check as check_clouds
+from cloudms.verbs.cloud.look import list_ as list_clouds
 from cloudms.verbs.config import findings
 
 _GIB = 1024**3
@@ -43,9 +43,9 @@ def doctor(
 ) -> Iterator[Check]:
     """Look at everything cloudms needs, and say for each thing what mends it.
 
-    Files, configuration, catalog, plug-ins, programs, disk space, the hypervisor of this machine, and every active
-    cloud. Nothing is changed without --fix, which sets modes of files and what the hypervisor's checks name (missing
-    system packages are installed, with sudo where needed). Exit code 0 when nothing fails, else 6.
+    Files, configuration, catalog, plug-ins, programs, Slurm, disk space, the hypervisor of this machine, and every
+    active cloud. Nothing is changed without --fix, which sets modes of files and what the hypervisor's checks name
+    (missing system packages are installed, with sudo where needed). Exit code 0 when nothing fails, else 6.
     """
     failed, seen = [], 0
     for name, look in _LOOKS:
@@ -214,12 +214,14 @@ def _catalog(ctx: Context) -> Iterator[Found]:
 
 
 def _plugins(ctx: Context) -> Iterator[Found]:
-    index = registry.index()
-    for name, reason in index.broken.items():
-        yield _fail(f"plug-in {name}", reason, "update or uninstall it")
-    if not index.broken:
+    installed, index = registry.plugins(), registry.index()
+    for plugin in installed:
+        if plugin.problems:
+            yield _fail(f"plug-in {plugin.name}", plugin.broken, f"update it, or: pip uninstall {plugin.name}")
+    if not any(plugin.problems for plugin in installed):
         kinds = ", ".join(sorted(index.families["cloudms.clouds"]))
-        yield _ok("plug-ins", f"{len(index.verbs)} commands; clouds of kind {kinds}")
+        names = ", ".join(f"{plugin.name} {plugin.version}" for plugin in installed) or "none"
+        yield _ok("plug-ins", f"{names}; {len(index.verbs)} commands; clouds of kind {kinds}")
 
 
 def _programs(ctx: Context) -> Iterator[Found]:
@@ -234,6 +236,29 @@ def _programs(ctx: Context) -> Iterator[Found]:
         yield _ok("programs", "ssh and ssh-keygen are there")
 
 
+def _slurm(ctx: Context) -> Iterator[Found]:
+    """Slurm, which only clusters need, and the controllers of those that are on this machine."""
+    from cloudms.cluster import daemons, store
+
+    own = [cluster for cluster in store.every(ctx) if not cluster.ssh]
+    missing = daemons.missing()
+    if missing and own:
+        names = ", ".join(cluster.name for cluster in own)
+        yield _fail("slurm", f"{', '.join(missing)} missing, which {names} needs", daemons.how_to_get(missing))
+        return
+    if missing:
+        text = f"{', '.join(missing)} not there, which only cms cluster create needs"
+        yield Found(check=Check(name="slurm", message=text, hint=daemons.how_to_get(missing)))
+        return
+    yield _ok("slurm", f"{', '.join(daemons.PROGRAMS)} are there")
+    for cluster in own:
+        name = f"cluster {cluster.name}"
+        if daemons.runs(store.place_of(cluster)):
+            yield _ok(name, "its controller runs")
+        else:
+            yield _warn(name, "its controller does not run, and its jobs wait", f"cms cluster start {cluster.name}")
+
+
 def _disk(ctx: Context) -> Iterator[Found]:
     from shutil import disk_usage
 
@@ -245,6 +270,32 @@ def _disk(ctx: Context) -> Iterator[Found]:
         yield report("disk", message, f"free some; {_WARN_FREE // _GIB} GiB is comfortable")
     else:
         yield _ok("disk", message)
+
+
+def _balancers(ctx: Context) -> Iterator[Found]:
+    """Whether every balancer has what it needs, and runs; without any, what groups cannot have yet."""
+    from cloudms.balancers import store
+    from cloudms.balancers.base import BalancerInfo
+
+    made = store.every(ctx)
+    if not made:
+        try:
+            store.opened(ctx, BalancerInfo(name="any")).check_installed()
+        except NotReady as error:
+            yield _warn("balancers", f"{error.message}: no group can have one", error.hint)
+        else:
+            yield _ok("balancers", f"{store.KIND} is installed; no group has one")
+    for info in made:
+        name, balancer = f"balancer {info.name}", store.opened(ctx, info)
+        try:
+            balancer.check_installed()
+        except NotReady as error:
+            yield _fail(name, error.message, error.hint)
+            continue
+        if balancer.is_up:
+            yield _ok(name, "runs")
+        else:
+            yield _warn(name, "does not run", f"cms balancer start {info.name}")
 
 
 def _hypervisors(ctx: Context) -> Iterator[Found]:
@@ -296,7 +347,9 @@ _LOOKS: tuple[tuple[str, Look], ...] = (
     ("catalog", _catalog),
     ("plug-ins", _plugins),
     ("programs", _programs),
+    ("slurm", _slurm),
     ("disk", _disk),
+    ("balancers", _balancers),
     ("hypervisor", _hypervisors),
     ("clouds", _clouds),
 )

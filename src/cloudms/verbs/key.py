@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +38,7 @@ def list_(
 ) -> Listing:
     """List the keys that VMs can be booted with, and those of a cloud."""
     own = tuple(key for key in _own(ctx) if has(key, label))
+    cloud = _where(ctx, cloud)
     if not cloud:
         return Listing(items=own)
     narrow = {"labels": label}
@@ -45,13 +46,24 @@ def list_(
     return listing.with_(items=own + tuple(item for item in listing.items if item.cloud))
 
 
+@verb("key", "refresh", columns=(*Key.columns, "created"), example="cms key refresh --cloud fake")
+def refresh_(
+    ctx: Context,
+    *,
+    cloud: Annotated[str | None, Doc("only this cloud; all that keep keys otherwise"), Names("cloud")] = None,
+    label: Labels = None,
+) -> Listing:
+    """Ask the clouds for the keys they keep, bring the catalog up to date and list them."""
+    return browse(ctx, "key", _keys_of, cloud=cloud or "", role=Keys, refresh=True, find={"labels": label})
+
+
 def _own(ctx: Context) -> list[Key]:
     """Return the keys of the catalog that belong to no cloud."""
     return [Key.from_document(row.document) for row in ctx.catalog.find("key") if not row.document["cloud"]]
 
 
-def _keys_of(opened: Keys) -> list[Key]:
-    return list(opened.list_keys())
+def _keys_of(opened: Keys) -> Iterable[Key]:
+    return opened.list_keys()
 
 
 @verb("key", "get", example="cms key get cloudms > cloudms.pub")
@@ -62,6 +74,7 @@ def get(
     cloud: Annotated[str | None, Doc("show the copy that this cloud keeps"), Names("cloud")] = None,
 ) -> str:
     """Print a public key as one line of OpenSSH's format."""
+    cloud = _where(ctx, cloud)
     if not cloud:
         return engine.find(ctx, name).public
     found = one(ctx, "key", name, _keys_of, cloud=cloud, role=Keys)
@@ -76,9 +89,11 @@ def get(
 @verb("key", "create", changes=True, doors=LOCAL, columns=Key.columns, example="cms key create work")
 def create(ctx: Context, name: KeyName, *, cloud: OnCloud = None, label: PutLabels = None) -> Plan:
     """Make an ed25519 key pair; its private half stays on this machine, readable by you alone."""
+    cloud = _where(ctx, cloud)
     naming.valid(name)
     if ctx.catalog.get("key", f"/{name}") is not None:
-        raise Exists(f"there is a key '{name}' already", hint=f"cms key get {name} shows it, or choose another name")
+        shown = f"cms key add {name} --cloud {cloud} puts it there" if cloud else f"cms key get {name} shows it"
+        raise Exists(f"there is a key '{name}' already", hint=f"{shown}, or choose another name")
     if _private(name).exists():
         raise Exists(
             f"{_private(name)} exists already",
@@ -111,6 +126,7 @@ def add(
     label: PutLabels = None,
 ) -> Plan:
     """Take a public key in, so that VMs can be booted with it; with --cloud, put it there, too."""
+    cloud = _where(ctx, cloud)
     naming.valid(name)
     known = ctx.catalog.get("key", f"/{name}")
     if known is not None and file is None and cloud:
@@ -171,6 +187,7 @@ def delete(
 
     Copies on clouds stay until they are deleted with --cloud. A key that VMs are reached with is refused.
     """
+    cloud = _where(ctx, cloud)
     keys = _chosen(ctx, names, cloud, label)
     for key in keys:
         _check_unused(ctx, key)
@@ -233,6 +250,7 @@ def label_(
     label: Labels = None,
 ) -> Plan:
     """Set and remove labels of keys; they stand in the catalog of this machine."""
+    cloud = _where(ctx, cloud)
     params = changes(set, remove)
     keys = _chosen(ctx, names, cloud, label)
     return Plan(
@@ -265,6 +283,14 @@ def _made_here(key: Key) -> bool:
 
 def _steps(action_: str, target: str, cloud: str | None, **params: Any) -> tuple[Step, ...]:
     return (Step(action=action_, cloud=cloud or "", target=target, params=params),)
+
+
+def _where(ctx: Context, cloud: str | None) -> str:
+    """Return the cloud of an option, else of the word before the command (cms aws key list) when it keeps keys."""
+    if cloud or not ctx.chosen_cloud:
+        return cloud or ""
+    keeps = any(issubclass(ctx.cloud_class(name), Keys) for name in ctx.cloud_names())
+    return ctx.chosen_cloud if keeps else ""
 
 
 def _check_cloud(ctx: Context, cloud: str | None) -> None:

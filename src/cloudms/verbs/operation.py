@@ -10,17 +10,18 @@ from cloudms.engine import operation as engine
 from cloudms.errors import Invalid
 from cloudms.model import Noun, Operation, OperationState, Step
 from cloudms.verb import Doc, Names, verb
+from cloudms.verbs.limits import Limit
 
 OneOperation = Annotated[str, Doc("name of the operation, such as op-7"), Names("operation")]
 
 
-@verb("operation", "list", columns=Operation.columns, example="cms operation list --state interrupted")
+@verb("operation", "list", newest=True, columns=Operation.columns, example="cms operation list --state interrupted")
 def list_(
     ctx: Context,
     words: Annotated[list[str], Doc("only operations in which all these words occur")] = [],  # noqa: B006 (never changed)
     *,
     state: Annotated[str | None, Doc("only in this state: running, done, failed, interrupted …")] = None,
-    limit: Annotated[int, Doc("at most so many; 0 shows all")] = 50,
+    limit: Limit = 50,
 ) -> Listing:
     """List changes, the newest first; one whose process died is interrupted."""
     wanted = _state(state) if state else None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cloudms.config import Config, Counter, Secret
 from cloudms.context import Context, not_found
 from cloudms.engine import Listing, Plan, Work, action
+from cloudms.engine.ceilings import number
 from cloudms.engine.refresh import event, wants_fresh
 from cloudms.errors import Invalid
 from cloudms.model import Noun, Setting, Step
@@ -25,7 +26,7 @@ _one_at_a_time = threading.Lock()
 @verb("default", columns=Setting.columns, example="cms default cloud")
 def default(
     ctx: Context,
-    key: Annotated[str | None, Doc("only this one: cloud, image, refresh, default.group …")] = None,
+    key: Annotated[str | None, Doc("only this one: cloud, image, refresh, default.group …"), Names("setting")] = None,
     *,
     cloud: OfCloud = None,
 ) -> Listing:
@@ -66,7 +67,9 @@ def _known(config: Config, key: str) -> Setting:
 @verb("set", changes=True, doors=LOCAL, columns=Setting.columns, example="cms set cloud=local")
 def set_(
     ctx: Context,
-    words: Annotated[list[str], Doc("KEY=VALUE; an empty value forgets it; the word 'default' may come first")],
+    words: Annotated[
+        list[str], Doc("KEY=VALUE; an empty value forgets it; the word 'default' may come first"), Names("setting")
+    ],
     *,
     cloud: OfCloud = None,
 ) -> Plan:
@@ -82,6 +85,9 @@ def set_(
         ctx.config.cloud(wanted)
     if changes.get("refresh", "on").lower() not in ("on", "off", ""):
         raise Invalid(f"refresh is on or off, not '{changes['refresh']}'", hint="cms refresh on")
+    for key, value in changes.items():
+        if key.endswith((".max_vms", ".max_price_per_hour")) and value:
+            number(key, value)
     summary = ", ".join(f"{key} = {value}" if value else f"forget {key}" for key, value in changes.items())
     steps = tuple(Step(action="set", cloud="", target=key, params={"value": value}) for key, value in changes.items())
     return Plan(verb="set", summary=f"remember {summary}", steps=steps)

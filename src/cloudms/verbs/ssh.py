@@ -9,11 +9,15 @@ from typing import Annotated
 
 from cloudms import ssh
 from cloudms.context import Context
+from cloudms.engine import groups
+from cloudms.engine.inventory import proxy, reachable
+from cloudms.engine.process import become
 from cloudms.engine.refresh import list_vms, wants_fresh
 from cloudms.engine.select import vm
 from cloudms.errors import NotReady, Unsupported
-from cloudms.model import Origin, Vm
-from cloudms.verb import LOCAL, Doc, Rest, verb
+from cloudms.fanout.host import hosts_of
+from cloudms.model import Vm
+from cloudms.verb import LOCAL, Doc, Names, Rest, verb
 from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
 
 Command = Annotated[list[str], Doc("command to run instead of a shell, after --"), Rest()]
@@ -44,7 +48,7 @@ def top_ssh(
 
 
 def _connect(ctx: Context, name: str, command: list[str], cloud: str) -> Iterator[str]:
-    """Become the `ssh` process: terminal, signals and exit code are then its own."""
+    """Hand terminal, signals and exit code over to `ssh`."""
     found = vm(ctx, name, cloud=cloud)
     if ctx.cloud_class(found.cloud).simulated:
         yield f"{found.name} is simulated: this is what would run"
@@ -54,9 +58,8 @@ def _connect(ctx: Context, name: str, command: list[str], cloud: str) -> Iterato
         raise NotReady(f"{found.name} is {found.state}", hint=f"cms vm start {found.name}")
     terminal = os.isatty(0) and os.isatty(1)
     words = [*ssh.command(found, ask=os.isatty(0), tty=terminal and bool(command)), *_remote(command)]
-    ctx.close()
     try:
-        os.execvp("ssh", words)  # noqa: S606 (no shell on this side)
+        become(ctx, words)
     except FileNotFoundError:
         raise Unsupported("the ssh command is missing", hint="apt-get install openssh-client") from None
 
@@ -70,6 +73,8 @@ def _remote(command: list[str]) -> list[str]:
 def ssh_config(
     ctx: Context,
     *,
+    group: Annotated[str | None, Doc("only members of this group"), Names("group")] = None,
+    on: Annotated[str, Doc("only these of its members, such as web-[1-3]")] = "",
     cloud: CloudName = None,
     cached: Cached = False,
     refresh: Refresh = False,
@@ -79,13 +84,17 @@ def ssh_config(
     Write it to a file and add `Include ~/.ssh/cloudms.config` at the top of ~/.ssh/config.
     """
     listing = list_vms(ctx, ctx.cloud_names(cloud or ""), fresh=wants_fresh(ctx, cached=cached, refresh=refresh))
-    for item in listing.items:
-        if isinstance(item, Vm) and item.ssh_host and item.origin is not Origin.FOREIGN:
-            yield from section(item)
+    found = [item for item in listing.items if isinstance(item, Vm)]
+    if group:
+        members = {each.key for each in groups.members(ctx, group, on)}
+        found = [each for each in found if each.key in members]
+    found = reachable(found)
+    for each, host in zip(found, hosts_of(ctx, found), strict=True):
+        yield from section(each, proxy(host))
 
 
-def section(found: Vm) -> Iterator[str]:
-    """Yield the lines of one VM's section."""
+def section(found: Vm, through: str = "") -> Iterator[str]:
+    """Yield the lines of one VM's section, which is reached `through` a command of its own where that is given."""
     yield f"Host {found.name}"
     yield f"    HostName {found.ssh_host}"
     yield f"    Port {found.ssh_port}"
@@ -95,4 +104,6 @@ def section(found: Vm) -> Iterator[str]:
         key, _, value = setting.partition("=")
         if key not in ("ConnectTimeout", "LogLevel"):
             yield f"    {key} {value}"
+    if through:
+        yield f"    ProxyCommand {through}"
     yield ""

@@ -18,13 +18,17 @@ def sweep(
     ctx: Context,
     *,
     apply: Annotated[bool, Doc("act; otherwise the findings are only listed")] = False,
+    all_catalogs: Annotated[
+        bool, Doc("also list your VMs that other catalogs made, and delete those whose lease has ended")
+    ] = False,
     cloud: CloudName = None,
 ) -> Plan | Listing:
-    """List what is unfinished, orphaned or expired; with --apply, put it right.
+    """List what is unfinished, orphaned or expired, and what it costs; with --apply, put it right.
 
-    Only what was made with this catalog is ever removed; protected and adopted VMs are left alone.
+    Only what was made with this catalog is ever removed; protected and adopted VMs are left alone. `--all-catalogs` is
+    for VMs whose own catalog is lost.
     """
-    found = janitor.findings(ctx, ctx.cloud_names(cloud or ""))
+    found = janitor.findings(ctx, ctx.cloud_names(cloud or ""), strays=all_catalogs)
     if not apply:
         return Listing(items=tuple(found))
     steps = tuple(
@@ -35,6 +39,7 @@ def sweep(
             params={"what": finding.what, "key": finding.key, "id": finding.id, "deed": finding.deed},
         )
         for finding in found
+        if finding.what != janitor.STRAY
     )
     deleting = sum(finding.what in (janitor.EXPIRED, janitor.UNFINISHED) for finding in found)
     return Plan(
@@ -48,5 +53,8 @@ def sweep(
 @action("sweep")
 def _sweep(work: Work) -> Noun:
     step = work.step
-    text = janitor.settle(work.ctx, step.params["what"], step.target, step.cloud, step.params["key"], step.params["id"])
+    params = step.params
+    text = janitor.settle(
+        work.ctx, params["what"], step.target, step.cloud, params["key"], params["id"], params.get("deed", "")
+    )
     return Finding(name=step.target, cloud=step.cloud, what=step.params["what"], deed=text)

@@ -10,7 +10,16 @@ from cloudms import __version__
 from cloudms.context import Context
 from cloudms.verb import LOCAL, verb
 
-_EXTRAS = {"libvirt": ("libvirt", "pycdlib")}
+EXTRAS = {
+    "libvirt": ("libvirt", "pycdlib"),
+    "aws": ("boto3",),
+    "openstack": ("openstack", "keystoneauth1"),
+    "rest": ("fastapi", "uvicorn", "multipart", "prometheus_client"),
+    "ssh": ("asyncssh",),
+    "keyring": ("keyring",),
+    "postgres": ("psycopg",),
+    "emulator": ("moto", "flask"),
+}
 """The modules that an extra of this distribution installs."""
 
 
@@ -26,10 +35,10 @@ def version(ctx: Context) -> dict[str, Any]:
         "python": platform.python_version(),
         "interpreter": sys.executable,
         "platform": platform.platform(),
-        "extras": {name: is_installed(name) for name in _EXTRAS},
+        "extras": {name: is_installed(name) for name in EXTRAS},
     }
 
 
 def is_installed(extra: str) -> bool:
     """Whether an optional part is installed; none needs nothing, and a plug-in's is its own affair."""
-    return all(map(find_spec, _EXTRAS.get(extra, ())))
+    return all(map(find_spec, EXTRAS.get(extra, ())))

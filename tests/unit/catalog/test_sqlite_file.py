@@ -92,7 +92,7 @@ def test_many_that_open_a_new_file_at_once_make_it_once(path: Path, attempt: int
         with ThreadPoolExecutor(len(catalogs)) as pool:
             counted = list(pool.map(lambda catalog: catalog.counter("n", add=1), catalogs))
         assert sorted(counted) == list(range(1, 13))
-        assert [number for number, _, _ in catalogs[attempt].migrations()] == [1]
+        assert [number for number, _, _ in catalogs[attempt].migrations()] == [1, 2]
     finally:
         for catalog in catalogs:
             catalog.close()
@@ -124,7 +124,8 @@ def test_the_switch_to_write_ahead_waits_for_whoever_reads(path: Path) -> None:
 
 
 def test_migrations_are_recorded_with_their_time(opened: Opened) -> None:
-    assert opened().migrations() == [(1, "documents_counters_leases_scopes", 1234.5)]
+    names = ["documents_counters_leases_scopes", "rows_in_the_order_they_come"]
+    assert opened().migrations() == [(number, name, 1234.5) for number, name in enumerate(names, 1)]
 
 
 def test_an_older_catalog_is_brought_up_and_keeps_its_rows(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +138,37 @@ def test_an_older_catalog_is_brought_up_and_keeps_its_rows(opened: Opened, monke
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, with_notes))
     after = opened()
     assert [row.key for row in after.find("vm")] == ["a"]
-    assert [(number, name) for number, name, _ in after.migrations()][1:] == [(2, "with_notes")]
+    assert [(number, name) for number, name, _ in after.migrations()][2:] == [(3, "with_notes")]
     db = after.take()
     assert db.execute("SELECT count(*) FROM note").fetchone() == (0,)
+    after.give_back(db, None)
+
+
+def test_a_catalog_of_the_first_schema_is_brought_up_whole(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = sqlite_file.MIGRATIONS
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", known[:1])
+    before = opened()
+    first = (
+        "INSERT INTO document VALUES ('vm', ?, ?, 3, 0, 0, 0, 'here', 'Übung', 'r', 7.5, char(10) || '\"a\":\"b\"' ||"
+        " char(10), 'übung')"
+    )
+    db = before.take()
+    for key, ident in (("b", 4), ("a", 9)):
+        db.execute(first, (key, ident))
+        db.execute("INSERT INTO body VALUES (?, ?)", (ident, '{"name":"Übung"}'))
+    before.give_back(db, None)
+    before.close()
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", known)
+    after = opened()
+    for narrow in ({}, {"name": "Übung"}, {"cloud": "here"}, {"text": "übung"}, {"labels": {"a": "b"}}):
+        assert [(row.key, row.version) for row in after.find("vm", **narrow)] == [("a", 3), ("b", 3)]
+    assert [row.key for row in after.find("vm", newest=True)] == ["a", "b"]
+    assert after.find("vm")[0].document == {"name": "Übung", "fetched": 7.5}
+    after.put("vm", {"c": {"name": "new"}})
+    assert after.find("vm", newest=True)[0].key == "c"
+    assert after.delete("vm", ["a", "b", "c"]) == 3
+    db = after.take()
+    assert db.execute("SELECT (SELECT count(*) FROM body), (SELECT count(*) FROM search)").fetchone() == (0, 0)
     after.give_back(db, None)
 
 
@@ -156,7 +185,7 @@ def test_a_migration_that_fails_leaves_the_catalog_as_it_was(opened: Opened, mon
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", known)
     catalog = opened()
     assert catalog.acquire("l", "me", now=1.0, seconds=1.0) is not None
-    assert len(catalog.migrations()) == 1
+    assert len(catalog.migrations()) == 2
 
 
 def test_a_newer_catalog_is_left_alone(opened: Opened, path: Path) -> None:
@@ -167,8 +196,8 @@ def test_a_newer_catalog_is_left_alone(opened: Opened, path: Path) -> None:
         opened().count("vm")
     assert "99" in refused.value.message
     assert "upgrade" in refused.value.hint
-    assert refused.value.details == {"schema": 99, "known": 1}
-    database(path, "PRAGMA user_version=1")
+    assert refused.value.details == {"schema": 99, "known": 2}
+    database(path, "PRAGMA user_version=2")
     assert opened().count("vm") == 1
 
 

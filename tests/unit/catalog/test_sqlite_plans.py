@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cloudms.catalog import sqlite_find
 from cloudms.catalog.base import Scope
 from cloudms.catalog.sqlite import SqliteCatalog
 
@@ -33,8 +34,7 @@ def catalog(tmp_path: Path) -> Iterator[SqliteCatalog]:
         {"after": "100"},
         {"cloud": "1"},
         {"cloud": "1", "after": "100"},
-        {"text": "n1"},
-        {"text": "n1", "cloud": "1"},
+        {"text": "n1", "newest": True},
         {"labels": {"a": "b"}},
         {"newest": True},
         {"newest": True, "after": "100"},
@@ -43,15 +43,30 @@ def catalog(tmp_path: Path) -> Iterator[SqliteCatalog]:
     ids=repr,
 )
 def test_a_page_is_read_without_sorting_everything(catalog: SqliteCatalog, narrow: dict[str, Any]) -> None:
+    plan = plan_of(catalog, **narrow)
+    assert "SEARCH d USING" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("narrow", [{}, {"cloud": "1"}, {"limit": 5}], ids=repr)
+def test_words_are_looked_for_in_the_first_rows_before_all_texts_are_read(
+    catalog: SqliteCatalog, monkeypatch: pytest.MonkeyPatch, narrow: dict[str, Any]
+) -> None:
+    assert "SEARCH s USING INTEGER PRIMARY KEY" in plan_of(catalog, text="n1", **narrow)
+    monkeypatch.setattr(sqlite_find, "_NEAR", 50)
+    assert "SCAN s" in plan_of(catalog, text="nowhere", **narrow)
+    assert [row.key for row in catalog.find("vm", text="n299")] == ["299"]
+
+
+def plan_of(catalog: SqliteCatalog, **narrow: Any) -> str:
+    """Return how SQLite carries out the last statement of a search."""
     statements: list[str] = []
     db = catalog.take()
     db.set_trace_callback(statements.append)
     catalog.give_back(db, None)
-    catalog.find("vm", limit=5, **narrow)
+    catalog.find("vm", **{"limit": 5, **narrow})
     db.set_trace_callback(None)
-    plan = " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statements[-1]}"))
-    assert "SEARCH d USING" in plan
-    assert "TEMP B-TREE" not in plan
+    return " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statements[-1]}"))
 
 
 def test_rows_that_are_seen_again_write_no_document(catalog: SqliteCatalog) -> None:

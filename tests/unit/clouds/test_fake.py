@@ -13,7 +13,7 @@ import pytest
 from fakes import Open, opener, spec
 
 from cloudms.clock import ManualClock
-from cloudms.clouds.base import ConfirmResize, Snapshots, all_roles, require
+from cloudms.clouds.base import ConfirmResize, ImageBatch, ImageQuery, Snapshots, all_roles, require
 from cloudms.clouds.fake import FakeCloud
 from cloudms.errors import (
     CloudmsError,
@@ -133,7 +133,7 @@ def test_a_state_that_does_not_allow_it_is_named(opened: Open) -> None:
 
 
 def test_quota_counts_what_is_alive(opened: Open) -> None:
-    cloud = opened(max_vms=2)
+    cloud = opened(quota_vms=2)
     first = cloud.create_vm(spec("a"))
     cloud.create_vm(spec("b"))
     with pytest.raises(NoCapacity) as refused:
@@ -324,7 +324,7 @@ def test_a_public_address_is_taken_from_a_pool(opened: Open) -> None:
 
 
 def test_settings_that_make_no_sense_are_named() -> None:
-    for options in ({"boot_seconds": "soon"}, {"max_vms": -1}, {"unique_names": "perhaps"}):
+    for options in ({"boot_seconds": "soon"}, {"quota_vms": -1}, {"unique_names": "perhaps"}):
         (name,) = options
         with pytest.raises(ConfigError, match=name):
             opener(Path("/nowhere"), ManualClock())(**options)
@@ -357,6 +357,32 @@ def test_an_image_is_staged_by_its_first_vm_and_not_deleted_under_one(opened: Op
     cloud.delete_vm(vm)
     cloud.delete_image(image)
     assert [each.state for each in cloud.list_images() if each.name == "micro"] == ["available"]
+
+
+def test_a_walk_of_images_that_breaks_off_says_what_is_left(opened: Open) -> None:
+    cloud = opened(faults=[{"call": "walk_images", "fault": "partial_list", "after": 3}])
+    batches: list[ImageBatch] = []
+    (query,) = cloud.image_queries()
+    walk = cloud.walk_images(query)
+    with pytest.raises(NotReady):
+        batches.extend(iter(lambda: next(walk), None))
+    came = [image.id for batch in batches for image in batch.images]
+    assert [len(batch.images) for batch in batches] == [2, 1]
+    *rest, end = cloud.walk_images(query, batches[-1].left)
+    left = [image.id for batch in (*rest, end) for image in batch.images]
+    assert end.last
+    assert (len(came), sorted(came + left)) == (3, [image.id for image in cloud.list_images()])
+
+
+def test_a_query_narrows_a_walk_of_images(opened: Open) -> None:
+    cloud = opened()
+
+    def names(**narrow: Any) -> list[str]:
+        return [image.name for batch in cloud.walk_images(ImageQuery(**narrow)) for image in batch.images]
+
+    assert names(text="ubuntu") == ["ubuntu-22.04", "ubuntu-24.04"]
+    assert names(arch="x86_64", text="micro") == ["micro"]
+    assert names(arch="arm64") == names(owners=("canonical",)) == []
 
 
 def test_volumes_have_a_quota_and_snapshots_a_parent(opened: Open) -> None:

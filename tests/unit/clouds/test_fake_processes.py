@@ -141,7 +141,7 @@ def test_a_change_is_seen_by_connections_that_have_read_before(opened: Open) -> 
 
 
 def test_a_change_that_fails_leaves_nothing(opened: Open, tmp_path: Path) -> None:
-    cloud = opened(boot_seconds=0, max_vms=1)
+    cloud = opened(boot_seconds=0, quota_vms=1)
     cloud.create_vm(spec())
     before = (tmp_path / "state.json").read_bytes()
     with pytest.raises(Invalid):

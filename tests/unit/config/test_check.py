@@ -90,3 +90,22 @@ def test_finding_names_its_place() -> None:
     assert Finding(level="info", message="m", file="f", line=3).place == "f:3"
     assert Finding(level="info", message="m", file="f").place == "f"
     assert Finding(level="info", message="m").to_public()["kind"] == "finding"
+
+
+def test_a_ceiling_that_is_spelled_wrong_is_warned_about(folder: Path) -> None:
+    file = write(folder, "cloudmesh:\n  ceiling: {max_vm: 5}\n  cloud:\n    local: {cm: {kind: libvirt}, max_vms: 2}\n")
+    (found,) = Config(file).warnings
+    assert (found.line, found.hint) == (2, "did you mean 'max_vms'?")
+
+
+def test_what_cannot_be_the_name_of_a_cloud_is_told(folder: Path) -> None:
+    found = findings(
+        folder, 'cloudmesh: {cloud: {"": {cm: {kind: fake}}, a/../b: {cm: {kind: fake}}, ok.1: {cm: {kind: fake}}}}'
+    )
+    told = [message for message, finding in found.items() if finding.level == "error"]
+    assert told == ["'' cannot name a cloud", "'a/../b' cannot name a cloud"]
+
+
+def test_a_file_without_a_section_is_told(folder: Path) -> None:
+    finding = findings(folder, "cloudmesh: 5\n")["cloudmesh is not a section and is ignored"]
+    assert (finding.level, finding.line) == ("error", 1)

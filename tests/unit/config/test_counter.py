@@ -33,6 +33,13 @@ def test_counter(folder: Path) -> None:
     assert (counter.set("counter", 0), counter.decr()) == (0, 0)
 
 
+def test_many_numbers_are_given_out_at_once(folder: Path) -> None:
+    counter = Counter()
+    counter.set(value=7)
+    assert counter.incr(by=100) == 107
+    assert counter.incr() == 108
+
+
 def test_counter_goes_on_with_existing_files(folder: Path) -> None:
     (folder / "name.yaml").write_text("counter: 12\n")
     assert Counter().incr() == 13

@@ -53,6 +53,7 @@ def test_unset_is_false() -> None:
 def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
     file.write_text("from a file\n")
+    file.chmod(0o600)
     assert follow("env:TOKEN", {"TOKEN": "from a variable"}) == "from a variable"
     assert follow(f"file:{file}", {}) == "from a file"
     assert follow("plain", {}) == "plain"
@@ -61,9 +62,25 @@ def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert follow("file:~/token", {}) == "from a file"
 
 
+def test_one_file_may_hold_several_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "lab#1"
+    file.write_text("[default]\naws_access_key_id = AK\nexport AWS_SECRET_ACCESS_KEY='s=c'\n# PASSWORD=no\n")
+    file.chmod(0o600)
+    assert follow(f"file:{file}#AWS_ACCESS_KEY_ID", {}) == "AK"
+    assert follow(f"file:{file}#AWS_SECRET_ACCESS_KEY", {}) == "s=c"
+    assert follow(f"file:{file}", {}).startswith("[default]\n")
+    with pytest.raises(Denied, match="no line PASSWORD="):
+        follow(f"file:{file}#PASSWORD", {})
+
+
 def test_references_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe secret")
     (tmp_path / "large").write_bytes(b"x" * 70_000)
+    (tmp_path / "lines").write_text("# of the lab\nUSER=ada\n")
+    (tmp_path / "open").write_text("xxx")
+    for name in ("binary", "large", "lines"):
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "open").chmod(0o644)
     for text, error, says in (
         ("env:NOPE", Denied, "NOPE has no value"),
         ("env:", ConfigError, "names nothing"),
@@ -71,6 +88,8 @@ def test_references_that_lead_nowhere(tmp_path: Path) -> None:
         (f"file:{tmp_path}", Denied, "Is a directory"),
         (f"file:{tmp_path}/binary", ConfigError, "not UTF-8"),
         (f"file:{tmp_path}/large", ConfigError, "larger than 64 KiB"),
+        (f"file:{tmp_path}/open", Denied, "others may read .* 0644"),
+        (f"file:{tmp_path}/lines#PASSWORD", Denied, "no line PASSWORD="),
         ("keyring:x", ConfigError, "whose secret"),
     ):
         with pytest.raises(error, match=says) as caught:

@@ -123,6 +123,8 @@ def test_clouds_by_name(folder: Path) -> None:
     config = Config()
     assert [cloud.name for cloud in config.clouds()] == ["lab", "off", "local"]
     assert config.cloud("fake").kind == "fake"
+    Config().put("cloud.fake.default.image", "micro")
+    assert Config().cloud("fake").default["image"] == "micro"
     with pytest.raises(NotFound) as caught:
         config.cloud("labb")
     assert caught.value.hint == "did you mean lab? clouds: lab, off, local"

@@ -34,6 +34,18 @@ class Ran(Record):
         return [json.loads(line) for line in self.err.splitlines()]
 
 
+_REAL: list[Index] = []
+
+
+def real(monkeypatch: pytest.MonkeyPatch) -> Index:
+    """Put the index of the real verbs in its place, which is made once for all tests."""
+    if not _REAL:
+        monkeypatch.setattr(registry, "_index", None)
+        _REAL.append(registry.index())
+    monkeypatch.setattr(registry, "_index", _REAL[0])
+    return _REAL[0]
+
+
 @pytest.fixture(autouse=True)
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     """Put the toy verbs in the place of the real ones."""

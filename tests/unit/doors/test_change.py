@@ -37,11 +37,7 @@ def test_a_dry_run_tells_and_changes_nothing(cms: Cms, own_home: Path) -> None:
     ran = cms("toy", "make", "web1", "webserver2", "--dry-run")
     assert ran.code == 0
     assert ran.out == (
-        "would make 2 toys\n"
-        "  web1        toy.make    how=make size=3\n"
-        "  webserver2  toy.make    how=make size=3\n"
-        "  mind it\n"
-        "nothing was changed (dry run)\n"
+        "would make 2 toys\n  web1,webserver2  toy.make    how=make size=3\n  mind it\nnothing was changed (dry run)\n"
     )
     assert not list((own_home / ".cloudmesh").glob("catalog*"))
 
@@ -140,3 +136,10 @@ def test_quiet_leaves_results_and_errors(cms: Cms) -> None:
     ran = cms("toy", "make", "a", "b", "--fail", "b", "-q")
     assert ran.out == "NAME  STATE\na     running\n"
     assert ran.err == "error: b: b is stuck\nhint:  pull\n"
+
+
+def test_those_that_failed_alike_are_one_line_for_people_and_one_each_for_machines(cms: Cms) -> None:
+    words = ("toy", "make", "a1", "a2", "b", "--full", "a1", "--full", "a2", "--fail", "b")
+    ran = cms(*words, "-q")
+    assert [line.split(":")[1].strip() for line in ran.err.splitlines() if line.startswith("error:")] == ["a[1-2]", "b"]
+    assert [e["target"] for e in cms(*words, "-q", "-o", "json").complaints] == ["a1", "a2", "b"]

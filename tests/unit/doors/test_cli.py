@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
-from cloudms import __version__, errors
-from cloudms.doors.cli import main, told
+from cloudms import __version__, errors, registry
+from cloudms.context import Context
+from cloudms.doors.caught import told
+from cloudms.doors.cli import main
 from cloudms.doors.screen import Screen
+from cloudms.engine import process
+from cloudms.registry import Index, VerbEntry
 from tests.unit.doors.conftest import Cms
 
 WORDS = """
@@ -92,9 +98,18 @@ def test_the_nearest_command_is_named(cms: Cms) -> None:
     assert "cms toy" in cms("tyo").err
 
 
-def test_nothing_and_help_are_the_same(cms: Cms) -> None:
-    assert cms().out == cms("--help").out == cms("-h").out == cms("help").out
-    assert cms().code == 0
+def test_the_ways_to_ask_for_help_are_the_same(cms: Cms) -> None:
+    assert cms("--help").out == cms("-h").out == cms("help").out
+    assert cms("--help").code == 0
+
+
+def test_without_words_commands_come_from_stdin(cms: Cms, monkeypatch: pytest.MonkeyPatch, index: Index) -> None:
+    shell = VerbEntry(path=("shell",), module="cloudms.verbs.shell", summary="Start the shell", doors=("cli",))
+    monkeypatch.setattr(registry, "_index", index.with_(verbs=(*index.verbs, shell)))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("alone x\nalone y\n"))
+    assert cms().out == "x\ny\n"
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cms().out == cms("--help").out
 
 
 def test_version_needs_no_verb(cms: Cms) -> None:
@@ -211,3 +226,30 @@ def test_what_every_kind_of_verb_prints_can_be_read_by_machines(cms: Cms, words:
 def test_main_takes_any_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("toy", "text")) == 0
     assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_a_plugin_that_exits_has_a_bug(
+    monkeypatch: pytest.MonkeyPatch, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = {"name": "moonware", "modules": ["tests"]}
+    monkeypatch.setattr(registry, "_index", index.with_(plugins=(plugin,)))
+    monkeypatch.setattr(process, "beside", lambda argv: 7)
+    ctx = Context()
+    ctx.lasting = True
+    with pytest.raises(SystemExit) as own:
+        sys.exit(0)
+    with pytest.raises(SystemExit) as meant:
+        process.become(ctx, ["ssh"])
+    assert told(own.value, Screen()) == 1
+    assert "a bug in the plug-in 'moonware': SystemExit: 0" in capsys.readouterr().err
+    assert told(meant.value, Screen()) == 7
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("format_", [lambda rows, view: None, lambda rows, view: [5], 7])
+def test_a_format_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, cms: Cms, format_: object) -> None:
+    load = registry.load
+    monkeypatch.setattr(registry, "load", lambda family, name: format_ if name == "csv" else load(family, name))
+    ran = cms("toy", "show", "web1", "-o", "csv")
+    assert ran.code == 1
+    assert "the format 'csv' of a plug-in gives" in ran.err

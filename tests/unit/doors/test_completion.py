@@ -10,7 +10,7 @@ import pytest
 
 from cloudms.context import Context
 from cloudms.doors.cli import main
-from cloudms.doors.completion import candidates
+from cloudms.doors.completion import _groups, candidates
 from cloudms.verbs.completion import completion
 
 CONFIG = """\
@@ -82,6 +82,13 @@ def offered(words: Sequence[str], *, split_equals: bool = False) -> list[str]:
         ("toy types --label a=b --lab", ["--label"]),
         ("toy list --dry", []),
         ("toy make --dry", ["--dry-run"]),
+        ("toy tune clo", ["cloud="]),
+        ("toy tune default clo", ["cloud="]),
+        ("toy tune cloud=", ["cloud=laptop", "cloud=local"]),
+        ("toy tune cloud=la", ["cloud=laptop"]),
+        ("toy tune key=m", ["key=mykey"]),
+        ("toy tune ttl=", []),
+        ("toy tune x --like clo", ["cloud"]),
         ("nonsense x", []),
         ("--dry-run toy ma", ["make", "many"]),
     ],
@@ -95,12 +102,26 @@ def test_candidates(typed: str, expected: list[str]) -> None:
     [
         (["toy", "types", "x", "--color", "="], ["red", "green"]),
         (["toy", "types", "x", "--color", "=", "g"], ["green"]),
+        (["toy", "tune", "cloud", "="], ["laptop", "local"]),
+        (["toy", "tune", "cloud", "=", "la"], ["laptop"]),
         (["toy", "make", "'web1"], ["web1"]),
         (["toy", "make", "we\\b1"], ["web1"]),
     ],
 )
 def test_candidates_as_bash_splits_words(words: list[str], expected: list[str]) -> None:
     assert offered(words, split_equals=True) == expected
+
+
+def test_groups_are_offered_whether_described_or_only_named_by_vms() -> None:
+    context = Context()
+    context.catalog.put("group", {name: {"name": name} for name in ("web", "empty")})
+    for key, group in (("k1", "web"), ("k2", "lab"), ("k3", "lab")):
+        context.catalog.put("vm", {key: {"name": key, "cloud": "laptop", "group": group}})
+    try:
+        assert [name for name, _text in _groups(context, "group", "", "")] == ["empty", "web", "lab"]
+        assert [name for name, _text in _groups(context, "group", "", "la")] == ["lab"]
+    finally:
+        context.close()
 
 
 def test_options_that_were_given_are_not_offered_again() -> None:

@@ -12,7 +12,7 @@ from cloudms.errors import NotFound
 from cloudms.model import nouns
 from cloudms.registry import Index, VerbEntry
 from cloudms.verb import DOORS, parameters
-from tests.unit.doors.conftest import Cms
+from tests.unit.doors.conftest import Cms, real
 
 BUILT_IN = [
     entry
@@ -23,10 +23,9 @@ BUILT_IN = [
 
 
 @pytest.fixture(autouse=True)
-def index(monkeypatch: pytest.MonkeyPatch) -> Index | None:
+def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     """Leave the real verbs in their place."""
-    monkeypatch.setattr(registry, "_index", None)
-    return None
+    return real(monkeypatch)
 
 
 @pytest.fixture(params=BUILT_IN, ids=lambda entry: " ".join(entry.path))
@@ -73,6 +72,10 @@ def test_its_parameters_are_told(entry: VerbEntry) -> None:
     shorts = [p.short for p in known if p.short]
     assert len(set(shorts)) == len(shorts)
     assert "h" not in shorts
+
+
+def test_its_limit_is_no_negative_number(entry: VerbEntry) -> None:
+    assert [p.least for p in parameters(entry.load()) if p.name == "limit"] in ([], [0])
 
 
 def test_its_words_are_plain(entry: VerbEntry) -> None:

@@ -330,3 +330,16 @@ def test_when_only_a_silent_cloud_was_asked_the_code_is_its_own(cms: Cms) -> Non
 def test_when_others_answered_with_nothing_the_code_is_partial(cms: Cms) -> None:
     ran = cms("toy", "list", "--silent", "1", "--items", "0", "-o", "json")
     assert (ran.code, ran.json) == (12, [])
+
+
+def test_json_has_no_numbers_that_json_does_not_know() -> None:
+    text = shown(
+        "as_json", [{"name": "x", "load": float("nan"), "all": [float("inf"), 1.5], "in": {"a": -float("inf")}}]
+    )
+    assert json.loads(text, parse_constant=pytest.fail) == [
+        {"name": "x", "load": None, "all": [None, 1.5], "in": {"a": None}}
+    ]
+
+
+def test_a_name_stays_in_one_line_and_steers_no_terminal() -> None:
+    assert shown("names", [{"name": "a\nb\x1b[31m"}, "a\x1b[31m"]) == "a b\\x1b[31m\na\x1b[31m\n"

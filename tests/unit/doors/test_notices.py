@@ -69,7 +69,7 @@ def test_a_broken_plug_in_is_named(
     configure("cloudmesh:\n  cloud:\n    laptop:\n      cm: {kind: fake}\n")
     monkeypatch.setattr(registry, "_index", index.with_(broken={"moon": "ImportError: no cheese"}))
     for _ in range(2):
-        assert cms("laptop", "toy", "data").err == "warning: the plug-in 'moon' is left out: ImportError: no cheese\n"
+        assert cms("laptop", "toy", "data").err == "warning: the plug-in 'moon' is broken: ImportError: no cheese\n"
 
 
 def test_a_broken_file_is_told_once_and_by_the_command(cms: Cms, configure: Callable[[str], Path]) -> None:

@@ -93,6 +93,11 @@ def test_clouds_that_fail_differently_are_partial() -> None:
     assert isinstance(outcome.of_listing(Listing(failed=failed), ["far", "off"]), Partial)
 
 
+def test_a_cloud_of_which_some_regions_answered_answered_in_part() -> None:
+    error = NotReady("eu-west-1 is silent", details={"complete": ["us-east-1"]}).to_public()
+    assert isinstance(outcome.of_listing(Listing(failed={"far": error}), ["far"]), Partial)
+
+
 def test_results_are_nouns_or_the_record_of_a_step() -> None:
     gone = step("b").with_(result=None)
     found = outcome.results(operation(step("a"), gone, step("c", READY)))
@@ -116,4 +121,5 @@ def test_a_plan_is_self_describing() -> None:
         "steps": [{"action": "toy.make", "cloud": "near", "target": "a", "params": {}}],
         "question": "sure?",
         "notes": ["mind it"],
+        "shows": {},
     }

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudms.doors.cli import BROKEN_PIPE
+from cloudms.doors.caught import BROKEN_PIPE
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,6 +45,19 @@ def test_a_plug_in_brings_verbs(environment: dict[str, str]) -> None:
     assert "toy " in again.communicate(timeout=60)[0]
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Let children hear signals that whoever started the tests has had ignored (as nohup does)."""
+    ignored = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    ignored = {number: handler for number, handler in ignored.items() if handler is signal.SIG_IGN}
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in ignored.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_read_with_130(environment: dict[str, str], number: signal.Signals) -> None:
     process = begin(environment, "toy", "wait", "-o", "json")
@@ -57,6 +71,7 @@ def test_a_signal_ends_a_read_with_130(environment: dict[str, str], number: sign
     assert "Traceback" not in err
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_signal_ends_a_change_and_names_its_operation(environment: dict[str, str]) -> None:
     process = begin(environment, "toy", "make", "a", "b", "--wait")
     assert process.stderr is not None
@@ -67,6 +82,22 @@ def test_a_signal_ends_a_change_and_names_its_operation(environment: dict[str, s
     assert (process.returncode, out) == (130, "")
     assert "cms operation resume op-1" in err
     assert "Traceback" not in err
+
+
+def test_what_was_done_before_a_signal_is_told_to_programs(environment: dict[str, str]) -> None:
+    process = begin(environment, "toy", "make", "a", "b", "--slow", "b", "-o", "json")
+    assert process.stderr is not None
+    told = [json.loads(process.stderr.readline()) for _ in range(4)]
+    assert sorted((line["target"], line["now"]) for line in told if line["kind"] == "progress") == [
+        ("a", "being painted"), ("a", "done"), ("b", "being painted"),
+    ]  # fmt: skip
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [item["name"] for item in json.loads(out)] == ["a"]
+    ends = [line for line in map(json.loads, err.splitlines()) if "code" in line]
+    assert [(line["code"], line.get("target")) for line in ends] == [("interrupted", "b"), ("interrupted", None)]
+    assert "1 of 2 steps were done" in ends[-1]["message"]
 
 
 def test_a_reader_that_leaves_ends_it_quietly(environment: dict[str, str]) -> None:

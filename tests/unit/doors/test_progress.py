@@ -91,6 +91,22 @@ def test_a_terminal_shows_what_each_target_waits_for(clock: ManualClock, termina
     assert terminal.seen == []
 
 
+def test_many_targets_do_not_draw_with_every_word(
+    clock: ManualClock, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloudms.doors.progress._TICK", 60.0)
+    progress = Progress(screen_on(terminal), clock)
+    written = []
+    for number in range(200):
+        progress(f"web{number}", "boots")
+        written.append(len(terminal.getvalue()))
+    assert written[60] == written[199]
+    clock.sleep(1)
+    progress("web0", "waits for SSH")
+    assert any("web0  " in line and "waits" in line for line in terminal.seen)
+    progress.close()
+
+
 def test_a_small_terminal_shows_what_fits(
     clock: ManualClock, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from cloudms.context import Context
 from cloudms.engine.plan import Listing, Plan, Work, action
 from cloudms.errors import NoCapacity, NotReady
 from cloudms.model import Noun, Step, Vm, VmState
-from cloudms.verb import LOCAL, Doc, File, Names, Rest, Short, verb
+from cloudms.verb import LOCAL, Doc, File, Least, Names, Rest, Short, verb
 
 WEB = Vm(
     name="web1",
@@ -138,6 +138,7 @@ def types(
     command: Annotated[list[str], Doc("a command"), Rest()] = [],  # noqa: B006 (never changed)
     *,
     number: Annotated[int, Doc("a number"), Short("n")] = 7,
+    limit: Annotated[int | None, Doc("a number of things"), Least(0)] = None,
     share: Annotated[float | None, Doc("a share")] = None,
     color: Annotated[Literal["red", "green"], Doc("a colour")] = "red",
     label: Annotated[dict[str, str] | None, Doc("a label"), Short("l")] = None,
@@ -157,6 +158,17 @@ def types(
 def needs(ctx: Context, *, image: Annotated[str, Doc("an image")]) -> str:
     """Insist on an option."""
     return image
+
+
+@verb("toy", "tune")
+def tune(
+    ctx: Context,
+    words: Annotated[list[str], Doc("KEY=VALUE"), Names("setting")],
+    *,
+    like: Annotated[str | None, Doc("a setting"), Names("setting")] = None,
+) -> str:
+    """Tune a toy."""
+    return " ".join(words)
 
 
 @verb("toy", "build")
@@ -190,12 +202,13 @@ def make(
     *,
     fail: Annotated[list[str] | None, Doc("those that fail")] = None,
     full: Annotated[list[str] | None, Doc("those without room")] = None,
+    slow: Annotated[list[str] | None, Doc("those that wait for ever")] = None,
     gone: Annotated[bool, Doc("leave nothing behind")] = False,
     wait: Annotated[bool, Doc("wait for ever")] = False,
     sure: Annotated[bool, Doc("ask first")] = False,
 ) -> Plan:
     """Make toys."""
-    how = {**dict.fromkeys(fail or [], "fail"), **dict.fromkeys(full or [], "full")}
+    how = {name: word for word, names_ in {"fail": fail, "full": full, "wait": slow}.items() for name in names_ or []}
     steps = tuple(
         Step(
             action="toy.make",

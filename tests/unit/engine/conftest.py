@@ -25,6 +25,7 @@ cloudmesh:
     second:
       cm: {active: true, kind: fake}
       default: {image: debian}
+      refuse: {batch: it makes one VM at a time}
 """
 
 

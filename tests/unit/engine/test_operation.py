@@ -52,6 +52,22 @@ def test_every_step_has_its_record(ctx: Context) -> None:
     assert stored(ctx, operation.name) == operation
 
 
+def test_who_watches_hears_of_every_step(ctx: Context) -> None:
+    heard: list[tuple[int, str, str]] = []
+    begun = engine.start(ctx, plan("a", "b", b={"fail": True}))
+    engine.execute(ctx, begun, lambda position, step: heard.append((position, step.target, step.state)))
+    assert sorted(heard) == [(0, "a", "done"), (0, "a", "running"), (1, "b", "failed"), (1, "b", "running")]
+
+
+def test_an_operation_is_found_by_the_labels_it_began_or_goes_on_with(ctx: Context) -> None:
+    engine.execute(ctx, engine.start(ctx, plan("a", a={"fail": True}), labels={"request": "x"}))
+    again = plan("a").with_(resume="op-1")
+    engine.execute(ctx, engine.start(ctx, again, labels={"second": "y"}))
+    for labels in ({"request": "x"}, {"second": "y"}):
+        assert [row.key for row in ctx.catalog.find("operation", labels=labels)] == ["op-1"]
+    assert not ctx.catalog.find("operation", labels={"request": "y"})
+
+
 def test_a_failure_never_stops_the_rest(ctx: Context) -> None:
     operation = engine.run(ctx, plan("a", "b", "c", b={"fail": True}))
     assert operation.state is OperationState.PARTIAL

@@ -18,6 +18,7 @@ from cloudms.engine.vms import change as changed
 from cloudms.engine.vms import delete as deleted
 from cloudms.errors import Conflict, Exists
 from cloudms.model import OperationState, Origin, Step, Vm, VmSpec, VmState
+from tests.unit.calling import calling
 from tests.unit.engine.conftest import Call, failures
 
 
@@ -84,6 +85,19 @@ def test_a_sweep_spares_what_was_protected_after_its_deletion_was_killed(
     assert names(call("vm list")) == ["web"]
 
 
+def test_a_sweep_finishes_a_deletion_although_its_record_is_closed_first(
+    ctx: Context, call: Call, killed: Callable[..., str]
+) -> None:
+    call("vm boot", name="old")
+    operation = killed("vm delete", ["old"])
+    found = {step.target: step for step in call("sweep", apply=True, dry_run=True).steps}
+    for name in (operation, "old"):
+        params = found[name].params
+        said = janitor.settle(ctx, params["what"], name, found[name].cloud, params["key"], params["id"], params["deed"])
+    assert said == "deleted"
+    assert names(call("vm list")) == []
+
+
 def test_a_sweep_looks_again_before_it_ends_a_lease(ctx: Context, call: Call) -> None:
     call("vm boot", name="web", ttl="1h")
     ctx.clock.sleep(3700)
@@ -101,6 +115,25 @@ def test_a_sweep_leaves_alone_what_was_made_with_another_catalog(ctx: Context, o
     assert [vm.name for vm in other.cloud("first").list_vms() if vm.origin is Origin.OWN] == ["web"]
     assert janitor.findings(other, ["first"]) == []
     assert [f.what for f in janitor.findings(ctx, ["first"])] == ["expired"]
+
+
+def test_strays_of_a_lost_catalog_are_swept_when_asked_for_and_their_lease_has_ended(
+    ctx: Context, other: Context, call: Call
+) -> None:
+    call("vm boot", name="web", ttl="1h")
+    call("vm boot", name="db", ttl="9h")
+    call("vm boot", name="kept", ttl="1h")
+    call("vm protect", ["kept"])
+    found = janitor.findings(other, ["first"], strays=True)
+    assert {finding.name: finding.what for finding in found} == {"web": "stray", "db": "stray", "kept": "stray"}
+    ctx.clock.sleep(3700)
+    found = janitor.findings(other, ["first"], strays=True)
+    assert {finding.name: finding.what for finding in found} == {"web": "expired", "db": "stray", "kept": "stray"}
+    calling(other)("sweep", apply=True)
+    assert len(fake(ctx).world()["vms"]) == 3
+    operation = calling(other)("sweep", apply=True, all_catalogs=True)
+    assert [step.target for step in operation.steps] == ["web"]
+    assert names(call("vm list")) == ["db", "kept"]
 
 
 def test_what_is_marked_while_another_change_waits_is_kept(ctx: Context, call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from cloudms import janitor, registry
 from cloudms.clouds.base import Setup
 from cloudms.clouds.fake import FakeCloud
 from cloudms.context import Context
-from cloudms.engine import run
+from cloudms.engine import resume, run
 from cloudms.engine.refresh import merged
 from cloudms.errors import Conflict, Exists, Interrupted, Invalid, NotFound, Unsupported
 from cloudms.model import OperationState, Origin, Vm, VmState
@@ -302,8 +303,8 @@ def test_a_vm_of_our_own_that_only_the_cloud_told_of_has_its_name(ctx: Context, 
 
 
 def test_a_boot_that_failed_can_be_resumed(ctx: Context, call: Call) -> None:
-    fake(ctx).add_fault("denied", "create_vm", times=1)
-    operation = call("vm boot", name="web", count=2)
+    fake(ctx, "second").add_fault("denied", "create_vm", times=1)
+    operation = call("vm boot", name="web", count=2, cloud="second")
     assert operation.state is OperationState.PARTIAL
     assert len(names(call("vm list"))) == 1
     assert call("operation resume", operation.name).state is OperationState.DONE
@@ -338,3 +339,13 @@ def test_vms_of_a_cloud_that_is_gone_are_warned_about_and_can_be_forgotten(ctx: 
     assert entry
     assert run(later, entry.load().function(later, ["old"])).state is OperationState.DONE
     assert [row.key for row in ctx.catalog.find("name")] == ["web"]
+
+
+def test_a_resume_of_a_vm_that_was_created_needs_no_user_data(ctx: Context, call: Call, own_home: Path) -> None:
+    data = own_home / "data.yaml"
+    data.write_text("#cloud-config\n")
+    done = call("vm boot", name="web", user_data=data)
+    data.unlink()
+    left = done.with_(state=OperationState.CANCELLED, steps=tuple(s.with_(state="cancelled") for s in done.steps))
+    ctx.catalog.put("operation", {left.name: left.to_document()})
+    assert resume(ctx, left.name).state is OperationState.DONE

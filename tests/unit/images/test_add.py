@@ -64,6 +64,7 @@ def test_compressed_disk_is_unpacked(tmp_path: Path, store: ImageStore, pack: ob
         gzip.compress(gzip.compress(disks.raw(partitions="mbr"))),
         gzip.compress(b"just some text\n" * 100),
     ],
+    ids=["text", "iso", "other-file", "other-file-gz", "cut-off", "twice", "text-gz"],
 )
 def test_unusable_files_leave_nothing(tmp_path: Path, store: ImageStore, content: bytes) -> None:
     with pytest.raises(Invalid):

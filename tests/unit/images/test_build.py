@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloudms.clock import ManualClock
+from cloudms.clouds.libvirt.bases import BUILDABLE
 from cloudms.errors import NoCapacity, NotFound, NotReady, Timeout, Unsupported
 from cloudms.images import build as module
 from cloudms.images import recipe as recipes
@@ -143,9 +145,24 @@ def test_other_processors_are_refused(store: ImageStore, monkeypatch: pytest.Mon
 
 
 def test_real_recipes_are_told_apart() -> None:
-    assert len({recipe.digest() for recipe in (RECIPES["micro"], RECIPES["debian"])}) == 2
+    assert len({recipe.digest() for recipe in RECIPES.values()}) == len(RECIPES) > 3
     assert RECIPES["micro"].login == "cms" and RECIPES["debian"].login == "debian"
     assert module.build is build
+
+
+def test_an_image_adds_to_another_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    micro, node = RECIPES["micro"], RECIPES["micro-slurm"]
+    assert set(micro.packages) < set(node.packages) >= {"slurmd", "munge"}
+    assert (node.parts, micro.parts, node.login) == (("micro", "micro-slurm"), ("micro",), "cms")
+    shutil.copytree(recipes.GUEST, tmp_path / "guest")
+    monkeypatch.setattr(recipes, "GUEST", tmp_path / "guest")
+    before = node.digest()
+    (tmp_path / "guest" / "micro" / "root" / "etc" / "hosts").write_text("changed")
+    assert node.digest() != before
+
+
+def test_every_recipe_is_built_when_it_is_missing() -> None:
+    assert set(BUILDABLE) == set(RECIPES) - {"soup"}
 
 
 def test_sbin_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cloudms import lease
 from cloudms.images.recipe import GUEST
 
 SCRIPT = GUEST / "micro" / "root" / "usr" / "lib" / "cms" / "cloud_config.py"
@@ -87,8 +88,8 @@ def test_fqdn_is_an_alias(machine: Machine) -> None:
         ("", "plain ü\n"),
         ("b64", base64.b64encode("plain ü\n".encode()).decode()),
         ("base64", base64.b64encode("plain ü\n".encode()).decode()),
-        ("gz+b64", base64.b64encode(gzip.compress("plain ü\n".encode())).decode()),
-        ("gzip+base64", base64.b64encode(gzip.compress("plain ü\n".encode())).decode()),
+        ("gz+b64", base64.b64encode(gzip.compress("plain ü\n".encode(), mtime=0)).decode()),
+        ("gzip+base64", base64.b64encode(gzip.compress("plain ü\n".encode(), mtime=0)).decode()),
     ],
 )
 def test_write_files_encodings(machine: Machine, encoding: str, content: str) -> None:
@@ -252,6 +253,24 @@ def test_mime_archive_runs_every_part(machine: Machine) -> None:
     assert machine.run(f'Content-Type: multipart/mixed; boundary="B"\nMIME-Version: 1.0\n\n{body}--B--\n') == 0
     assert machine.text("etc/hostname") == "parts\n"
     assert (machine.root / "script").exists()
+
+
+def test_a_boothook_runs_now_before_other_parts_and_is_kept_for_every_boot(machine: Machine) -> None:
+    body = "--B\nContent-Type: text/x-shellscript\n\n#!/bin/sh\necho script >>order\n"
+    body += "--B\nContent-Type: text/cloud-boothook\n\n#cloud-boothook\n#!/bin/sh\necho hook >>order\n"
+    assert machine.run(f'Content-Type: multipart/mixed; boundary="B"\nMIME-Version: 1.0\n\n{body}--B--\n') == 0
+    assert machine.text("order") == "hook\nscript\n"
+    kept = machine.root / "var/lib/cloud/instance/boothooks/part-001"
+    assert kept.read_text().startswith("#!/bin/sh\n")
+    assert kept.stat().st_mode & 0o777 == 0o700
+
+
+def test_user_data_with_the_timer_of_a_lease_are_understood(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(cc.Guest, "execute", lambda _self, place, _label: ran.append(place.read_text()))
+    assert machine.run(lease.with_timer("#cloud-config\nhostname: timed\n", 2e9)) == 0
+    assert machine.text("etc/hostname") == "timed\n"
+    assert "cms-lease set 2000000000" in ran[0]
 
 
 def test_command_line(tmp_path: Path) -> None:

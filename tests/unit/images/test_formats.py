@@ -102,6 +102,7 @@ def test_harmless_image_is_trusted(tmp_path: Path) -> None:
         (bz2.compress(disks.qcow2(3 * MIB)), "bz2"),
         (lzma.compress(disks.qcow2(3 * MIB)), "xz"),
     ],
+    ids=["gz", "bz2", "xz"],
 )
 def test_compressed_image_is_looked_into(tmp_path: Path, packed: bytes, kind: str) -> None:
     found = look(tmp_path, packed)

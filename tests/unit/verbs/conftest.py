@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from cloudms.catalog.sqlite import SqliteCatalog
 from cloudms.clock import ManualClock
 from cloudms.config import Config
 from cloudms.context import Context
+from cloudms.engine import keys
 from cloudms.model import Operation
 from tests.unit.calling import Call, calling
 
@@ -28,6 +30,7 @@ cloudmesh:
       default: {image: micro, flavor: small}
     two:
       cm: {active: true, kind: fake}
+      refuse: {batch: it makes one VM at a time}
     aws:
       cm: {active: true, kind: aws}
       credentials: {EC2_ACCESS_ID: TBD, EC2_SECRET_KEY: TBD}
@@ -36,6 +39,29 @@ cloudmesh:
     local:
       cm: {active: false, kind: libvirt}
 """
+
+
+@pytest.fixture(scope="session")
+def own_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return cloudms' own key pair, made once: ssh-keygen would run for every test that boots a VM."""
+    private = tmp_path_factory.mktemp("pair") / keys.OWN
+    keys.generate(private, comment=keys.OWN)
+    return private
+
+
+@pytest.fixture(autouse=True)
+def quick_keys(monkeypatch: pytest.MonkeyPatch, own_pair: Path) -> None:
+    """Hand out that pair where the own key is made; others are made as ever."""
+    make = keys.generate
+
+    def generate(private: Path, *, comment: str) -> None:
+        if comment != keys.OWN:
+            make(private, comment=comment)
+            return
+        for end in (".pub", ""):
+            shutil.copy(f"{own_pair}{end}", f"{private}{end}")
+
+    monkeypatch.setattr(keys, "generate", generate)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

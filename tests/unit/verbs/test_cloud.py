@@ -6,7 +6,8 @@ import pytest
 
 from cloudms.clouds.base import all_roles
 from cloudms.context import Context
-from cloudms.errors import NotFound
+from cloudms.doors.outcome import of_listing
+from cloudms.errors import NotFound, Partial
 from tests.unit.verbs.conftest import Call
 from tests.unit.verbs.test_lists import asked, fake
 
@@ -51,13 +52,22 @@ def test_one_broken_cloud_never_blocks_the_others(ctx: Context, call: Call) -> N
     assert {name: error["code"] for name, error in listing.failed.items()} == {"one": "denied"}
 
 
-def test_check_by_name_asks_those_alone_even_when_unset(ctx: Context, call: Call) -> None:
-    listing = call("cloud check", ["two", "aws"])
-    assert [(i.name, i.state) for i in listing.items] == [("two", "ok"), ("aws", "failed")]
-    assert listing.failed["aws"]["code"] == "not_found"
+def test_check_by_name_asks_those_alone_even_when_not_in_use(ctx: Context, call: Call) -> None:
+    listing = call("cloud check", ["two", "strange"])
+    assert [(i.name, i.state) for i in listing.items] == [("two", "ok"), ("strange", "failed")]
+    assert listing.failed["strange"]["code"] == "not_found"
+    assert type(of_listing(listing, ctx.cloud_names(""))) is Partial
+    assert type(of_listing(call("cloud check", ["strange"]), ctx.cloud_names(""))) is NotFound
     assert asked(ctx, "one", "reach") == 0
     with pytest.raises(NotFound, match="three"):
         call("cloud check", ["three"])
+
+
+def test_check_tells_the_quotas_that_were_seen_last(call: Call) -> None:
+    assert "quotas" not in call("cloud check", ["one"]).items[0].details
+    call("quota list", cloud="one")
+    (info,) = call("cloud check", ["one"]).items
+    assert info.details["quotas"]["addresses"] == {"used": 0, "limit": 16}
 
 
 def test_a_cloud_chosen_by_its_prefix_is_checked_alone(ctx: Context, call: Call) -> None:

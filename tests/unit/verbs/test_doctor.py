@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from cloudms import paths, registry
+from cloudms.balancers.haproxy import daemon
 from cloudms.clouds.libvirt import diagnosis
+from cloudms.cluster import daemons
 from cloudms.context import Context
 from cloudms.engine import Listing, start
 from cloudms.engine.process import this_process
 from cloudms.errors import Denied, NotReady
-from cloudms.model import Check, CloudInfo
+from cloudms.model import Check, CloudInfo, Cluster
 from tests.unit.verbs.conftest import Call
 from tests.unit.verbs.test_lists import fake
 
@@ -52,7 +54,8 @@ def host(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> dict[str, diagnosis.C
     return said
 
 
-def test_all_is_well(call: Call) -> None:
+def test_all_is_well(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "find", lambda: "/usr/sbin/haproxy")
     found, error = checks(call)
     assert error is None
     assert {name: check.state for name, check in found.items()} == {
@@ -62,12 +65,45 @@ def test_all_is_well(call: Call) -> None:
         "catalog": "ok",
         "plug-ins": "ok",
         "programs": "ok",
+        "slurm": "ok",
         "disk": "ok",
+        "balancers": "ok",
         "cloud strange": "warn",
         "cloud one": "ok",
         "cloud two": "ok",
     }
     assert all(check.hint for check in found.values() if check.state != "ok")
+
+
+def cluster(ctx: Context, **facts: str) -> None:
+    made = Cluster(name="lab", folder=str(paths.home() / "clusters" / "lab"), **facts)
+    ctx.catalog.put("cluster", {made.key: made.to_document()})
+
+
+def test_slurm_is_missed_by_who_needs_it_only(ctx: Context, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemons, "find", lambda program: None if program == "slurmctld" else f"/usr/bin/{program}")
+    found, error = checks(call)
+    assert error is None
+    assert found["slurm"].message == "slurmctld not there, which only cms cluster create needs"
+    assert found["slurm"].hint == "sudo apt-get install --no-install-recommends slurmctld"
+    cluster(ctx, ssh="ada@login")
+    assert checks(call)[0]["slurm"].state == "ok"
+    cluster(ctx)
+    found, error = checks(call)
+    assert found["slurm"].state == "fail"
+    assert found["slurm"].message == "slurmctld missing, which lab needs"
+    assert error is not None
+    assert error.message.endswith("checks failed: slurm")
+
+
+def test_a_controller_that_does_not_run_is_told(ctx: Context, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemons, "find", lambda program: f"/usr/bin/{program}")
+    cluster(ctx)
+    found, error = checks(call)
+    assert (found["slurm"].state, found["cluster lab"].state, error) == ("ok", "warn", None)
+    assert found["cluster lab"].hint == "cms cluster start lab"
+    monkeypatch.setattr(daemons, "runs", lambda place: place.folder.name == "lab")
+    assert checks(call)[0]["cluster lab"].state == "ok"
 
 
 def test_a_cloud_that_does_not_answer_fails_with_its_reason(ctx: Context, call: Call) -> None:
@@ -153,7 +189,7 @@ def test_a_broken_plug_in_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_missing_programs_and_space(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == "ssh-keygen" else name)
+    monkeypatch.setattr(shutil, "which", lambda name, **_more: None if name == "ssh-keygen" else name)
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: _Usage(10 << 30, 9 << 30, 1 << 30))
     found, _ = checks(call)
     assert (found["programs"].state, found["programs"].hint) == ("fail", "apt-get install openssh-client")

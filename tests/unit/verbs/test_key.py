@@ -179,3 +179,24 @@ def test_the_nearest_name_is_offered(call: Call) -> None:
     with pytest.raises(NotFound) as caught:
         call("key get", "wrok")
     assert "work" in caught.value.hint
+
+
+def test_a_cloud_before_the_command_is_where_the_key_goes(ctx: Context, call: Call) -> None:
+    ctx.chosen_cloud = "one"
+    (step,) = call("key create", "AWS1").steps
+    assert (step.result["cloud"], step.result["name"]) == ("one", "AWS1")
+    assert [(key.name, key.cloud) for key in call("key list").items] == [("AWS1", ""), ("AWS1", "one")]
+    assert [key.cloud for key in call("key refresh").items] == ["one"]
+    public = call("key get", "AWS1")
+    assert public.startswith("ssh-ed25519 ")
+    call("key delete", ["AWS1"])
+    assert [(key.name, key.cloud) for key in call("key list", refresh=True).items] == [("AWS1", "")]
+    private = Path(call("key list").items[0].private_path)
+    assert private.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_cloud_that_keeps_no_keys_before_the_command_changes_nothing(ctx: Context, call: Call) -> None:
+    ctx.chosen_cloud = "plain"
+    call("key create", "mine")
+    assert [(key.name, key.cloud) for key in call("key list").items] == [("mine", "")]

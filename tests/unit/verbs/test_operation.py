@@ -69,20 +69,20 @@ def test_show_has_every_step(call: Call) -> None:
 
 
 def test_a_person_sees_the_steps_as_a_table(ctx: Context, call: Call) -> None:
-    fake(ctx, "one").add_fault("no_capacity", call="create_vm", name="web-2", reason="the rack is full")
-    operation = call("vm boot", name="web", count=2)
+    fake(ctx, "two").add_fault("no_capacity", call="create_vm", name="web-2", reason="the rack is full")
+    operation = call("vm boot", "micro", name="web", count=2, cloud="two")
     lines = "".join(table.render([operation], View(single=True, now=ctx.clock.now()))).splitlines()
     assert [line.split() for line in lines[-3:]] == [
         ["TARGET", "CLOUD", "ACTION", "STATE", "SECONDS", "ERROR.MESSAGE"],
-        ["web-1", "one", "vm.boot", "done", *lines[-2].split()[4:5], "-"],
-        ["web-2", "one", "vm.boot", "failed", *lines[-1].split()[4:5], "the", "rack", "is", "full"],
+        ["web-1", "two", "vm.boot", "done", *lines[-2].split()[4:5], "-"],
+        ["web-2", "two", "vm.boot", "failed", *lines[-1].split()[4:5], "the", "rack", "is", "full"],
     ]
     assert "state    partial" in lines
 
 
 def test_resume_is_a_plan_that_any_door_can_run(ctx: Context, call: Call) -> None:
-    fake(ctx, "one").add_fault("no_capacity", call="create_vm", name="web-2")
-    first = call("vm boot", name="web", count=3)
+    fake(ctx, "two").add_fault("no_capacity", call="create_vm", name="web-2")
+    first = call("vm boot", "micro", name="web", count=3, cloud="two")
     assert first.state is OperationState.PARTIAL
     plan = call("operation resume", first.name, dry_run=True)
     assert [step.target for step in plan.steps] == ["web-2"]

@@ -114,3 +114,13 @@ def test_the_counter_shows_counts_and_is_set(call: Call) -> None:
 def test_a_counter_is_a_whole_number_set_in_one_way(call: Call, options: dict[str, int]) -> None:
     with pytest.raises(Invalid):
         call("counter", **options)
+
+
+@pytest.mark.parametrize("key", ["ceiling.max_vms", "cloud.one.max_price_per_hour"])
+def test_a_ceiling_is_a_number(ctx: Context, call: Call, key: str) -> None:
+    call("set", [f"{key}=2.5"])
+    assert ctx.config.get(key) == "2.5"
+    with pytest.raises(Invalid, match="is not a number"):
+        call("set", [f"{key}=many"])
+    call("set", [f"{key}="])
+    assert ctx.config.get(key) is None

@@ -25,8 +25,9 @@ def killed(ctx: Context, plan: Plan) -> str:
     operation = start(ctx, plan)
     dead = f"{this_process().split('/')[0]}/1/1"
     ctx.catalog.put("operation", {operation.name: operation.with_(process=dead).to_document()})
-    for row in ctx.catalog.find("volume-name"):
-        ctx.catalog.put("volume-name", {row.key: {**row.document, "process": dead}})
+    for kind in ("volume-name", "volume_snapshot-name", "secgroup-name"):
+        for row in ctx.catalog.find(kind):
+            ctx.catalog.put(kind, {row.key: {**row.document, "process": dead}})
     return operation.name
 
 
@@ -192,3 +193,17 @@ def test_a_dry_run_makes_nothing(ctx: Context, call: Call) -> None:
     assert plan.summary == "make the volume data1 of 3 GiB on one"
     assert volumes(ctx) == []
     assert ctx.catalog.find("volume-name") == []
+
+
+def test_a_volume_is_made_in_the_region_that_is_named(call: Call) -> None:
+    made = outcome(call("volume create", "data1", region="fake-west-1"))
+    assert (made["region"], made["state"]) == ("fake-west-1", "available")
+    refused = outcome(call("volume create", "data2", region="nowhere"))
+    assert refused["code"] == "not_found"
+    assert [volume.name for volume in call("volume list").items] == ["data1"]
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_region_is_refused_where_there_are_none(call: Call) -> None:
+    with pytest.raises(Unsupported):
+        call("volume create", "data1", cloud="plain", region="here")

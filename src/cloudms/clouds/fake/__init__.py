@@ -9,15 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 from cloudms.clouds.fake import faults
+from cloudms.clouds.fake.account import FakeAccount
+from cloudms.clouds.fake.addressing import FakeAddressing
+from cloudms.clouds.fake.batches import FakeBatches
+from cloudms.clouds.fake.catalogue import FakeCatalogue
 from cloudms.clouds.fake.faults import KINDS, Fault
 from cloudms.clouds.fake.lifecycle import FakeLifecycle
+from cloudms.clouds.fake.measuring import FakeMeasuring
+from cloudms.clouds.fake.secgroups import FakeSecGroups
+from cloudms.clouds.fake.storage import FakeStorage
 from cloudms.clouds.fake.store import Doc
 from cloudms.clouds.fake.things import FakeThings
 
 __all__ = ["FakeCloud", "Fault", "KINDS"]
 
 
-class FakeCloud(FakeLifecycle, FakeThings):
+class FakeCloud(
+    FakeLifecycle, FakeMeasuring, FakeThings, FakeAddressing, FakeStorage, FakeSecGroups, FakeAccount, FakeBatches,
+    FakeCatalogue,
+):  # fmt: skip
     """The fake cloud; its settings are those of `cloudms.clouds.fake.options.Options`."""
 
     def add_fault(self, fault: str, call: str = "*", **more: Any) -> Fault:

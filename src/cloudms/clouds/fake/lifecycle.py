@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from cloudms.clouds.base import (
     Adopt,
@@ -10,8 +10,8 @@ from cloudms.clouds.base import (
     ConfirmResize,
     Console,
     Deallocate,
+    Lease,
     Metadata,
-    Metrics,
     Power,
     Reboot,
     Rebuild,
@@ -26,7 +26,7 @@ from cloudms.clouds.fake import machine, offers, views
 from cloudms.clouds.fake.faults import Fault
 from cloudms.clouds.fake.store import Doc
 from cloudms.clouds.fake.vms import FakeVms
-from cloudms.errors import Invalid, NotFound
+from cloudms.errors import Invalid
 from cloudms.model import Vm, VmSpec, VmState
 
 Action = Callable[[Doc, float, Fault | None], None]
@@ -37,7 +37,7 @@ _CONSOLE_CHARS = 64 << 10
 
 class FakeLifecycle(
     FakeVms, Power, Reboot, Suspend, Save, Deallocate, Resize, ConfirmResize, Rename, Rebuild, CloneVm, Console,
-    Metadata, Adopt, Metrics,
+    Metadata, Adopt, Lease,
 ):  # fmt: skip
     """What can be done to one VM."""
 
@@ -141,15 +141,15 @@ class FakeLifecycle(
         return self._act("resize_vm", vm, resize, flavor)
 
     def confirm_vm(self, vm: Vm) -> Vm:
-        """Keep the new flavor; success when nothing waits for it."""
+        """Keep the new flavor; success when nothing waits for it. Raises: NotReady (it is still being resized)."""
         return self._act("confirm_vm", vm, lambda doc, now, _fault: self._settle_resize(doc, now, keep=True))
 
     def revert_vm(self, vm: Vm) -> Vm:
-        """Go back to the old flavor; success when nothing waits for it."""
+        """Go back to the old flavor. Raises: NotReady (nothing waits for it)."""
         return self._act("revert_vm", vm, lambda doc, now, _fault: self._settle_resize(doc, now, keep=False))
 
     def _settle_resize(self, doc: Doc, now: float, *, keep: bool) -> None:
-        if not machine.wanted(doc, VmState.AWAITING_CONFIRM):
+        if keep and not machine.wanted(doc, VmState.AWAITING_CONFIRM):
             return
         machine.demand(doc, frozenset((VmState.AWAITING_CONFIRM,)), "confirm or revert")
         before = doc.pop("before")
@@ -174,7 +174,7 @@ class FakeLifecycle(
         fault = self.begin("rebuild_vm", vm.name, image)
         with self.changing() as (world, now):
             doc, fresh = self.find(world, vm, now), offers.image(self.name, image)
-            state = machine.demand(doc, machine.ON | machine.OFF | _BROKEN, "rebuild")
+            state = machine.demand(doc, (machine.ON - {VmState.AWAITING_CONFIRM}) | machine.OFF | _BROKEN, "rebuild")
             doc.update(image=fresh.id, contents=self.number(world, "contents"))
             world["staged"][fresh.id] = now
             if state in machine.OFF:
@@ -214,6 +214,15 @@ class FakeLifecycle(
 
         return self._act("tag_vm", vm, tag)
 
+    def renew_vm(self, vm: Vm) -> Vm:
+        """Let the guest power itself off at the `expires` of `vm`, or never."""
+
+        def renew(doc: Doc, _now: float, _fault: Fault | None) -> None:
+            machine.demand(doc, machine.LIVING, "renew")
+            doc.update(expires=vm.expires, protected=vm.protected)
+
+        return self._act("renew_vm", vm, renew, vm.expires)
+
     def adopt_vm(self, vm: Vm) -> Vm:
         """Put the token of `vm` and the owner of this connection on a VM made elsewhere. Raises: Invalid (no token)."""
         if not vm.token:
@@ -226,38 +235,6 @@ class FakeLifecycle(
             doc["owner"] = vm.owner or self.setup.owner
 
         return self._act("adopt_vm", vm, adopt, vm.token)
-
-    def metrics(self, vms: Sequence[Vm]) -> Mapping[str, Mapping[str, float]]:
-        """Return the pretended use of the VMs that exist, by key; off ones have used what they had used."""
-
-        def measure(world: Doc, now: float) -> dict[str, dict[str, float]]:
-            found: dict[str, dict[str, float]] = {}
-            for vm in vms:
-                try:
-                    found[vm.key] = self._use(self.find(world, vm, now))
-                except NotFound:
-                    continue
-            return found
-
-        return self.ask("metrics", "", measure, *(vm.id for vm in vms))
-
-    def _use(self, doc: Doc) -> dict[str, float]:
-        size = offers.flavor(self.name, doc["flavor"])
-        on = machine.state(doc) is VmState.RUNNING
-        work = doc["cpu"] * size.vcpus
-        return {
-            "cpu_seconds": work, "memory_mib": float(size.memory_mib), "memory_used_mib": size.memory_mib * 0.4 * on,
-            "disk_read_bytes": work * 1e6, "disk_write_bytes": work * 4e5, "net_rx_bytes": work * 2e5,
-            "net_tx_bytes": work * 3e5, "vcpus": float(size.vcpus),
-        }  # fmt: skip
-
-    def set_load(self, vm: Vm, load: float | None) -> None:
-        """Pretend that each CPU of `vm` is busy to the part `load` (0 to 1) from now on; None: its wave again."""
-
-        def change(doc: Doc, _now: float, _fault: Fault | None) -> None:
-            doc["load"] = load
-
-        self._act("set_load", vm, change)
 
     def _act(self, call: str, vm: Vm, action: Action, *args: object) -> Vm:
         """Find the VM, let `action` change it and return it as it is now."""

@@ -23,6 +23,9 @@ ENDED = frozenset((VmState.TERMINATING, VmState.TERMINATED))
 LIVING = frozenset(VmState) - ENDED
 _ENDED_WORDS = frozenset((*ENDED, GONE))
 
+_GRACE = 60.0
+"""Seconds that a guest has which starts after its lease has ended."""
+
 _WAVE = 300.0
 """Seconds after which the pretended load repeats."""
 
@@ -35,6 +38,7 @@ def at(vm: Doc, now: float) -> int:
 
 def settled(vm: Doc, now: float) -> Doc:
     """Return a copy of `vm` as it is at `now`: what has passed is applied and its use of CPU is counted."""
+    vm = _without_lease(vm, now)
     timeline, passed = vm["timeline"], at(vm, now)
     used = sum(
         _cpu(vm, max(start, vm["counted"]), min(end, now))
@@ -42,6 +46,20 @@ def settled(vm: Doc, now: float) -> Doc:
         if state == VmState.RUNNING and min(end, now) > max(start, vm["counted"])
     )
     return {**vm, "timeline": timeline[passed:], "cpu": vm["cpu"] + used, "counted": max(now, vm["counted"])}
+
+
+def _without_lease(vm: Doc, now: float) -> Doc:
+    """Return `vm` with what its guest does when its lease has ended: it powers itself off, as soon as it runs."""
+    end = vm["expires"]
+    if not end or end > now or vm["protected"]:
+        return vm
+    timeline = vm["timeline"]
+    for position in range(at(vm, end), len(timeline)):
+        began = float(timeline[position][0])
+        off = began + _GRACE if began > end else end
+        if timeline[position][1] == VmState.RUNNING and off <= now:
+            return {**vm, "timeline": [*timeline[: position + 1], [off, str(VmState.STOPPED), "its lease has ended"]]}
+    return vm
 
 
 def _stretches(timeline: list[list[object]], now: float) -> Iterator[tuple[float, float, object]]:
@@ -57,6 +75,11 @@ def _cpu(vm: Doc, start: float, end: float) -> float:
     steady = 0.1 + crc32(vm["id"].encode()) % 40 / 100
     turn = 2 * pi / _WAVE
     return steady * (end - start) + 0.1 * (cos(turn * start) - cos(turn * end)) / turn
+
+
+def busy(vm: Doc, start: float, end: float) -> float:
+    """Return to which part its CPUs were busy between `start` and `end`, from 0 to 1."""
+    return _cpu(vm, start, end) / (end - start)
 
 
 def alive(vm: Doc, now: float) -> bool:

@@ -17,7 +17,7 @@ class Options(Record):
     `boot_seconds` from pending to running, `ready_seconds` from running until `Cloud.ready` says so, `stop_seconds`
     of a graceful stop, `change_seconds` of reboot, suspend, save, resize and rebuild, `delete_seconds` in state
     terminating, `linger_seconds` in state terminated before the VM vanishes; `unique_names` whether two VMs may share
-    a name (AWS allows it); `confirm_resize` whether a resize waits for confirm or revert; `max_vms` and
+    a name (AWS allows it); `confirm_resize` whether a resize waits for confirm or revert; `quota_vms` and
     `max_volume_gib` the quotas (0: none); `addresses` how many public addresses there are; `foreign` names of VMs that
     somebody else made; `refuse` why a role is not possible, by the role's name; `calls` whether calls are recorded.
     """
@@ -30,7 +30,7 @@ class Options(Record):
     linger_seconds: float = 0.0
     unique_names: bool = True
     confirm_resize: bool = True
-    max_vms: int = 0
+    quota_vms: int = 0
     max_volume_gib: int = 0
     addresses: int = 16
     foreign: Sequence[str] = ()

@@ -27,7 +27,9 @@ JOURNAL_BYTES = 4 << 20
 _MARK_BYTES = 40
 """So many bytes at the start of the file hold its mark, which changes with every change."""
 
-TABLES = ("vms", "disks", "keys", "volumes", "snapshots", "addresses", "staged", "used")
+TABLES = (
+    "vms", "disks", "keys", "volumes", "snapshots", "volume_snapshots", "secgroups", "addresses", "staged", "used",
+)  # fmt: skip
 
 
 def fresh() -> Doc:

@@ -9,10 +9,17 @@ from zlib import crc32
 
 from cloudms.clouds.fake import machine, offers
 from cloudms.clouds.fake.store import Doc
-from cloudms.model import Address, Key, Origin, Snapshot, Vm, VmState, Volume
+from cloudms.model import Address, Key, Origin, Rule, SecGroup, Snapshot, Vm, VmState, Volume, VolumeSnapshot
 
 SECRET = frozenset(("user_data",))
 """Fields of a VM that the provider returns and that `raw` must not hold."""
+PRICES = {"address": 0.005, "volume": 0.1 / 730, "volume_snapshot": 0.05 / 730}
+"""The pretended prices per hour: of an address, and of a GiB."""
+
+
+def price(what: str, size_gib: int) -> float:
+    """Return the pretended price of so many GiB."""
+    return round(PRICES[what] * size_gib, 9)
 
 
 def raw(doc: Mapping[str, Any]) -> Doc:
@@ -71,25 +78,59 @@ def public_pool(cloud: str, count: int) -> list[str]:
 
 
 def address(world: Doc, name: str, cloud: str) -> Address:
-    """Return the public address `name`, free or not."""
+    """Return the public address `name`; one that is free costs nothing."""
     doc = world["addresses"].get(name)
     if doc is None:
-        return Address(name=name, cloud=cloud, id=name, raw={"address": name, "vm": ""})
+        return Address(name=name, cloud=cloud, id=name, price_per_hour=0.0, raw={"address": name, "vm": ""})
     holder = world["vms"].get(doc["vm"])
     return Address(
         name=name, cloud=cloud, id=name, vm=holder["name"] if holder else "", ports=doc["ports"],
-        raw={"address": name, **doc},
+        token=doc.get("token", ""), owner=doc.get("owner", ""), region=doc.get("region", ""),
+        created=doc.get("created"), price_per_hour=PRICES["address"], raw={"address": name, **doc},
     )  # fmt: skip
+
+
+def part(world: Doc, name: str) -> None:
+    """Let an address lead nowhere, and give it back unless it is kept without a VM."""
+    doc = world["addresses"].pop(name)
+    if doc.get("token"):
+        world["addresses"][name] = {**doc, "vm": "", "ports": {}}
 
 
 def volume(world: Doc, doc: Doc, cloud: str, now: float) -> Volume:
     """Return a volume; its pretended price is a tenth of a dollar per GiB and month."""
     holder = world["vms"].get(doc["vm"])
     return Volume(
-        name=doc["name"], cloud=cloud, id=doc["id"], labels=doc["labels"], fetched=now, size_gib=doc["size_gib"],
+        name=doc["name"], cloud=cloud, id=doc["id"], region=doc.get("region", ""), labels=doc["labels"], fetched=now,
+        size_gib=doc["size_gib"],
         vm=holder["name"] if holder else "", device=doc["device"] if holder else "",
         state="attached" if holder else "available", owner=doc["owner"], token=doc["token"], created=doc["created"],
-        price_per_hour=doc["size_gib"] * 0.1 / 730, raw=raw(doc),
+        price_per_hour=price("volume", doc["size_gib"]), raw=raw(doc),
+    )  # fmt: skip
+
+
+def volume_snapshot(doc: Doc, cloud: str, now: float) -> VolumeSnapshot:
+    """Return a snapshot of a volume; its pretended price is half that of the volume."""
+    return VolumeSnapshot(
+        name=doc["name"], cloud=cloud, id=doc["id"], region=doc["region"], fetched=now, volume=doc["volume"],
+        size_gib=doc["size_gib"], state="available", owner=doc["owner"], token=doc["token"], created=doc["created"],
+        price_per_hour=price("volume_snapshot", doc["size_gib"]), raw=raw(doc),
+    )  # fmt: skip
+
+
+def secgroup(world: Doc, doc: Doc, cloud: str, now: float) -> SecGroup:
+    """Return a security group with the VMs that are in it; other groups that its rules name are told by name."""
+    groups = world["secgroups"]
+    rules = [
+        Rule(**{**each, "remote": groups[each["remote"]]["name"] if each["remote"] in groups else each["remote"]})
+        for each in doc["rules"]
+    ]
+    members = [
+        vm["name"] for vm in world["vms"].values() if doc["id"] in vm.get("secgroups", ()) and machine.alive(vm, now)
+    ]
+    return SecGroup(
+        name=doc["name"], cloud=cloud, id=doc["id"], region=doc["region"], fetched=now, rules=tuple(rules),
+        description=doc["description"], vms=tuple(members), owner=doc["owner"], token=doc["token"], raw=raw(doc),
     )  # fmt: skip
 
 

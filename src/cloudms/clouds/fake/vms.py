@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from cloudms.clouds.base import Leftover, Reach, Report, Role, silent
-from cloudms.clouds.fake import faults, machine, offers, views
+from cloudms.clouds.fake import faults, machine, offers, placing, views
 from cloudms.clouds.fake.faults import Fault
 from cloudms.clouds.fake.pipe import FakePipe
 from cloudms.clouds.fake.store import Doc
+from cloudms.clouds.ports import ports
 from cloudms.errors import Conflict, Exists, Invalid, NoCapacity, NotFound
-from cloudms.model import Flavor, Image, Origin, Vm, VmSpec, VmState
+from cloudms.model import Flavor, Image, Location, Origin, Vm, VmSpec, VmState
 
 
 class FakeVms(FakePipe):
@@ -84,17 +85,17 @@ class FakeVms(FakePipe):
             raise Invalid("a vm needs a name and a disk that is not negative", hint="give it a name")
         offers.image(self.name, spec.image)
         offers.flavor(self.name, self.flavor_of(spec))
-        if spec.region:
-            offers.location(self.name, spec.region)
+        self._secgroups(world, spec)
+        ports(spec.options.get("open"))
         if spec.key_name and not spec.keys and spec.key_name not in world["keys"]:
             raise NotFound(f"cloud '{self.name}' has no key '{spec.key_name}'", hint=f"cms key add {spec.key_name}")
         self.check_name(world, spec.name, now)
-        alive = sum(machine.alive(vm, now) for vm in world["vms"].values())
-        if self.options.max_vms and alive >= self.options.max_vms:
+        alive = sum(machine.alive(vm, now) for vm in world["vms"].values()) if self.options.quota_vms else 0
+        if self.options.quota_vms and alive >= self.options.quota_vms:
             raise NoCapacity(
-                f"cloud '{self.name}' allows {self.options.max_vms} VMs and has {alive}",
-                hint="delete a vm or raise max_vms",
-                details={"cloud": self.name, "quota": self.options.max_vms},
+                f"cloud '{self.name}' allows {self.options.quota_vms} VMs and has {alive}",
+                hint="delete a vm or raise quota_vms",
+                details={"cloud": self.name, "quota": self.options.quota_vms},
             )
 
     def flavor_of(self, spec: VmSpec) -> str:
@@ -135,7 +136,7 @@ class FakeVms(FakePipe):
 
     def _add(self, world: Doc, spec: VmSpec, disk: str, now: float) -> Doc:
         """Enter a VM into the state; it does not boot yet."""
-        region = offers.location(self.name, spec.region) if spec.region else offers.locations(self.name)[0]
+        region = self._region(spec)
         number = world["next"]
         identity = self.number(world, "vm")
         vm: Doc = {
@@ -144,6 +145,8 @@ class FakeVms(FakePipe):
             "labels": dict(spec.labels), "group": spec.group, "expires": spec.expires, "protected": False,
             "keep_stopped": False, "hostname": spec.hostname or spec.name, "keys": list(spec.keys),
             "key_name": spec.key_name, "network": spec.network, "user_data": spec.user_data, "disk": disk,
+            "options": dict(spec.options), "host": placing.host(world, spec.options.get("spread"), now),
+            "secgroups": self._secgroups(world, spec),
             "contents": disk, "address": views.private_address(self.name, number), "created": now, "boots": [],
             "cpu": 0.0, "counted": now, "load": None, "detached": False,
             "timeline": machine.timeline(now, (0, VmState.PENDING, "its creation was begun and has not ended")),
@@ -151,6 +154,14 @@ class FakeVms(FakePipe):
         world["disks"][disk]["vm"] = identity
         world["vms"][identity] = vm
         return vm
+
+    def _region(self, spec: VmSpec) -> Location:
+        """Return the zone that was asked for, or the first one. Raises: NotFound."""
+        return offers.location(self.name, spec.region) if spec.region else offers.locations(self.name)[0]
+
+    def _secgroups(self, world: Doc, spec: VmSpec) -> list[str]:
+        """Return the ids of the security groups of a VM. Raises: NotFound (one of them, or the zone)."""
+        return placing.secgroups(world, spec.options.get("secgroups", ()), self._region(spec).name, self.name)
 
     def boot(self, vm: Doc, now: float, fault: Fault | None, via: VmState = VmState.PENDING) -> None:
         """Let `vm` boot, unless `fault` keeps it from ever getting there."""
@@ -189,7 +200,8 @@ class FakeVms(FakePipe):
         )
         world["vms"][vm["id"]] = vm
         world["disks"].pop(vm["disk"], None)
-        world["addresses"] = {ip: doc for ip, doc in world["addresses"].items() if doc["vm"] != vm["id"]}
+        for address in [ip for ip, doc in world["addresses"].items() if doc["vm"] == vm["id"]]:
+            views.part(world, address)
         world["snapshots"] = {key: doc for key, doc in world["snapshots"].items() if doc["vm"] != vm["id"]}
         for volume in world["volumes"].values():
             if volume["vm"] == vm["id"]:
@@ -198,13 +210,13 @@ class FakeVms(FakePipe):
 
     def list_images(self) -> Iterable[Image]:
         """Return the images; `state` is staged for those that a VM has used, else available."""
-        return self.listing(
-            "list_images",
-            lambda world, now: (
-                image.with_(fetched=now, state="staged" if image.id in world["staged"] else "available")
-                for image in offers.images(self.name)
-            ),
-        )
+        return self.listing("list_images", self.images_of)
+
+    def images_of(self, world: Doc, now: float) -> Iterable[Image]:
+        """Return the images as they stand in the state."""
+        staged = world["staged"]
+        images = offers.images(self.name)
+        return (each.with_(fetched=now, state="staged" if each.id in staged else "available") for each in images)
 
     def list_flavors(self) -> Iterable[Flavor]:
         """Return the flavors with their prices."""
@@ -221,6 +233,7 @@ class FakeVms(FakePipe):
                     yield Leftover(
                         kind="disk", id=identity, name=disk["name"], token=disk["token"], age=now - disk["created"],
                         reason="its vm was never made", size=disk["size_gib"] << 30,
+                        price_per_hour=views.price("volume", disk["size_gib"]),
                     )  # fmt: skip
 
         return self.listing("leftovers", orphans)

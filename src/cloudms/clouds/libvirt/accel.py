@@ -13,6 +13,7 @@ import base64
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import get_ident
@@ -168,10 +169,17 @@ def _reason(accel: str, outcome: Outcome, *, works: bool, limit: float) -> str:
 
 
 def _firmware() -> Path:
-    """Write the image where QEMU can read it, in one rename, and return its path."""
-    path = paths.private(paths.cache()) / "accel-probe.rom"
-    if not path.exists() or path.read_bytes() != rom():
-        _write(path, rom())
+    """Write the image where QEMU can read it, in one rename, and return its path. Raises NotReady when it cannot be."""
+    path = paths.cache() / "accel-probe.rom"
+    try:
+        paths.private(path.parent)
+        if not path.exists() or path.read_bytes() != rom():
+            _write(path, rom())
+    except OSError as error:
+        raise NotReady(
+            f"what finds out about KVM cannot be kept in {path.parent}: {error.strerror}",
+            hint="look at its disk and its mode, or set CLOUDMESH_CONFIG_DIR to another folder",
+        ) from error
     return path
 
 
@@ -239,13 +247,19 @@ def _recall(key: str, now: float) -> Choice | None:
 
 
 def _remember(key: str, choice: Choice, now: float) -> None:
-    path = paths.private(paths.cache()) / "accel.json"
+    """Keep an answer; where that cannot be written, the next command finds it out again."""
     record = {"key": key, "at": now, "accel": choice.accel, "reason": choice.reason}
-    _write(path, json.dumps(record).encode())
+    with suppress(OSError):
+        _write(paths.private(paths.cache()) / "accel.json", json.dumps(record).encode())
 
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file in one rename, under a name of this thread's own until then: several may boot at once."""
     fresh = path.with_suffix(f".{os.getpid()}-{get_ident()}")
-    fresh.write_bytes(content)
-    fresh.replace(path)
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise

@@ -23,7 +23,7 @@ from cloudms.model import Image
 from cloudms.record import Record
 
 PREFIX = "cms-base-"
-BUILDABLE = ("micro", "debian")
+BUILDABLE = ("micro", "micro-slurm", "debian")
 
 
 class Base(Record):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cloudms.clouds.base import Adopt, Metadata
-from cloudms.clouds.libvirt import describe
 from cloudms.clouds.libvirt.core import Core
 from cloudms.clouds.libvirt.link import talks
 from cloudms.clouds.libvirt.tags import Tags
+from cloudms.clouds.view import origin_of
 from cloudms.errors import Invalid
 from cloudms.model import Origin, Vm
 
@@ -38,7 +38,7 @@ class Caring(Core, Metadata, Adopt):
             raise Invalid(f"vm '{vm.name}' has no token to be adopted with", hint="give it one")
         with self.changing(vm) as (domain, seen):
             old = seen.tags or Tags()
-            if describe.origin_of(seen.tags, self.setup.owner) is not Origin.FOREIGN:
+            if origin_of(seen.tags, self.setup.owner) is not Origin.FOREIGN:
                 return self.noun(seen)
             tags = old.with_(
                 token=vm.token, files=old.file_token, owner=vm.owner or self.setup.owner, adopted=True,

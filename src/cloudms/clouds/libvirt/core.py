@@ -11,12 +11,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from cloudms.clouds.base import Cloud, Setup
 from cloudms.clouds.libvirt import describe, forwards, guest, host, network
 from cloudms.clouds.libvirt.bases import Bases
-from cloudms.clouds.libvirt.describe import Seen, View
+from cloudms.clouds.libvirt.describe import Seen
 from cloudms.clouds.libvirt.errors import is_code, plain
 from cloudms.clouds.libvirt.link import Link, sdk
 from cloudms.clouds.libvirt.pool import Pool
 from cloudms.clouds.libvirt.tags import ELEMENT as TAGS
 from cloudms.clouds.libvirt.tags import NAMESPACE, PREFIX, Tags, from_element
+from cloudms.clouds.view import View, origin_of, view_of
 from cloudms.errors import Conflict, NotFound, NotReady
 from cloudms.model import Origin, Vm, VmState
 
@@ -56,7 +57,7 @@ class Core(Cloud):
     @property
     def view(self) -> View:
         """Return who looks, now."""
-        return View(cloud=self.name, owner=self.setup.owner, now=self.clock.now())
+        return view_of(self.name, self.setup.owner, self.clock.now(), self.setup.default)
 
     # -- finding and reading -------------------------------------------------------------------------------------
 
@@ -265,7 +266,7 @@ class Core(Cloud):
 
     def own(self, seen: Seen, action: str) -> Tags:
         """Return the tags of a VM that is in our care. Raises: Conflict (made by somebody else)."""
-        if seen.tags is None or describe.origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
+        if seen.tags is None or origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
             whose = f"belongs to {seen.tags.owner}" if seen.tags and seen.tags.owner else "was made elsewhere"
             raise Conflict(f"vm '{seen.name}' {whose} and will not be {action}", hint=f"cms vm adopt {seen.name}")
         return seen.tags

@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from cloudms.clock import age
 from cloudms.clouds.libvirt import tags as tagging
 from cloudms.clouds.libvirt.tags import Tags
-from cloudms.model import DEADLINES, Origin, Vm, VmState
+from cloudms.clouds.view import View, origin_of
+from cloudms.model import DEADLINES, Vm, VmState
 from cloudms.record import Record
 
 RUNNING, BLOCKED, PAUSED, SHUTDOWN, SHUTOFF, CRASHED, PMSUSPENDED = 1, 2, 3, 4, 5, 6, 7
@@ -63,14 +64,6 @@ class Seen(Record):
         return self.state in (RUNNING, BLOCKED, PAUSED, SHUTDOWN, PMSUSPENDED)
 
 
-class View(Record):
-    """Who looks: the cloud's name, the `owner` of this catalog, the time."""
-
-    cloud: str
-    owner: str
-    now: float
-
-
 def parse(xml: str) -> Element:
     """Return the parsed XML of a domain; an empty domain when it cannot be read."""
     try:
@@ -94,13 +87,6 @@ def vm(seen: Seen, view: View) -> Vm:
         keep_stopped=tags.keep_stopped, token=tags.token, login=tags.login, ssh_host=host, ssh_port=port,
         ssh_key=tags.key_name, price_per_hour=0.0,
     )  # fmt: skip
-
-
-def origin_of(tags: Tags | None, owner: str) -> Origin:
-    """Return whose a domain is from the view of `owner`."""
-    if tags is None or not tags.token or tags.owner != owner:
-        return Origin.FOREIGN
-    return Origin.ADOPTED if tags.adopted else Origin.OWN
 
 
 def ssh_of(tags: Tags, ips: tuple[str, ...]) -> tuple[str, int]:
@@ -138,7 +124,7 @@ def state_of(seen: Seen, now: float) -> tuple[VmState, str]:
     if seen.state == CRASHED:
         return VmState.ERROR, "it crashed"
     if seen.state == SHUTOFF:
-        return _off(seen, tags)
+        return _off(seen, tags, now)
     return VmState.UNKNOWN, f"libvirt says state {seen.state}"
 
 
@@ -151,12 +137,17 @@ def _running(tags: Tags, now: float) -> tuple[VmState, str]:
     return VmState.RUNNING, ""
 
 
-def _off(seen: Seen, tags: Tags) -> tuple[VmState, str]:
+_EARLY_S = 5.0
+"""Seconds that a guest may end itself before its lease does: it counts whole ones, and by a clock of its own."""
+
+
+def _off(seen: Seen, tags: Tags, now: float) -> tuple[VmState, str]:
     if tags.intent == "create":
         return VmState.PENDING, "its creation was begun and has not ended"
     if seen.saved:
         return VmState.SAVED, ""
-    return OFF_REASONS.get(seen.reason, (VmState.STOPPED, ""))
+    ended = tags.expires is not None and tags.expires - _EARLY_S <= now and not tags.protected
+    return OFF_REASONS.get(seen.reason, (VmState.STOPPED, "its lease has ended" if ended else ""))
 
 
 def netdev(root: Element) -> str:

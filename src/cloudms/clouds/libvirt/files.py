@@ -2,6 +2,7 @@
 
 cms-TOKEN.qcow2  cms-TOKEN-seed.iso  cms-TOKEN.console   a VM's disk, first-boot seed and console log
 cms-vol-NAME.TOKEN.qcow2  cms-vol-NAME.TOKEN.json        a volume, its owner and labels
+cms-volsnap-NAME.TOKEN.qcow2  cms-volsnap-NAME.TOKEN.json  a copy of a volume; its record is written last
 cms-base-KEY.qcow2 .kernel .initrd  cms-base-KEY.json    an image; its record is written last
 """
 

@@ -5,8 +5,11 @@ Commands: https://qemu-project.gitlab.io/qemu/interop/qemu-ga-ref.html.
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from typing import Any
 
+from cloudms.clock import Clock
 from cloudms.clouds.libvirt.link import sdk
 
 LEASE, AGENT = 0, 1  # VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_…
@@ -39,6 +42,29 @@ def addresses(domain: Any, *, agent: bool) -> tuple[str, ...]:
         if listed:
             return listed
     return ()
+
+
+def run_script(domain: Any, script: str, clock: Clock, limit: float = 30.0) -> bool:
+    """Let the guest's root run a shell script within `limit` seconds; tell whether it did and succeeded."""
+    order = {"path": "/bin/sh", "arg": ["-s"], "input-data": b64encode(script.encode()).decode()}
+    begun = _command(domain, "guest-exec", order)
+    end = clock.monotonic() + limit
+    while begun and clock.monotonic() < end:
+        told = _command(domain, "guest-exec-status", {"pid": begun["pid"]})
+        if told is None or told.get("exited"):
+            return told is not None and told.get("exitcode") == 0
+        clock.sleep(0.2)
+    return False
+
+
+def _command(domain: Any, name: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """Send the agent a command that libvirt has no call for, and return its answer; None when there is none."""
+    import libvirt_qemu
+
+    text = json.dumps({"execute": name, "arguments": arguments})
+    answer = _ask(domain, lambda: libvirt_qemu.qemuAgentCommand(domain, text, ANSWER_S, 0))
+    found = json.loads(answer)["return"] if isinstance(answer, str) else None
+    return found if isinstance(found, dict) else None
 
 
 def _ipv4(cards: dict[str, Any]) -> list[str]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cloudms.clouds.base import ImageStore, Leftover, PrivateNetwork, Reach, Report, UserData, silent
+from cloudms.clouds.base import DeleteImages, ImageStore, Leftover, PrivateNetwork, Reach, Report, UserData, silent
 from cloudms.clouds.libvirt import describe, files, forwards
 from cloudms.clouds.libvirt.copying import Copying
 from cloudms.clouds.libvirt.describe import Seen
 from cloudms.clouds.libvirt.link import talks
 from cloudms.clouds.libvirt.tags import Tags
+from cloudms.clouds.view import origin_of
 from cloudms.errors import Conflict, NotFound
 from cloudms.model import Flavor, Image, Origin, Vm, VmSpec
 
 KINDS = {"disk": "the disk", "seed": "the first-boot seed", "console": "the console log"}
 
 
-class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
+class Lifecycle(Copying, ImageStore, DeleteImages, PrivateNetwork, UserData):
     """Making and deleting VMs, and the images they stand on."""
 
     @talks
@@ -134,7 +135,7 @@ class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
         """Whether something begun was never ended, or a running VM lacks forwards that its tags name."""
         domain = self.lookup(vm)
         seen = self.read_safely(domain) if domain is not None else None
-        if seen is None or seen.tags is None or describe.origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
+        if seen is None or seen.tags is None or origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
             return False
         if seen.tags.intent in ("rebuild", "copy") or (seen.tags.intent == "create" and seen.active):
             return True
@@ -146,7 +147,7 @@ class Lifecycle(Copying, ImageStore, PrivateNetwork, UserData):
         """End what a killed run began on a VM (rebuild, copy), and bring back the forwards of a running one."""
         with self.changing(vm) as (domain, seen):
             tags = seen.tags or Tags()
-            if describe.origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
+            if origin_of(seen.tags, self.setup.owner) is Origin.FOREIGN:
                 return self.noun(seen)
             if tags.intent == "rebuild":
                 return self.rebuild(domain, seen, tags.target)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from cloudms import lease
 from cloudms.clouds.base import Report
 from cloudms.clouds.libvirt import accel, describe, files, flavors, host, network, seed
 from cloudms.clouds.libvirt.bases import Base
@@ -20,6 +21,7 @@ from cloudms.clouds.libvirt.domain import Machine, PrivateCard, build, limits
 from cloudms.clouds.libvirt.errors import is_code
 from cloudms.clouds.libvirt.link import sdk
 from cloudms.clouds.libvirt.tags import Tags
+from cloudms.clouds.ports import numbers
 from cloudms.errors import CloudmsError, Conflict, Invalid, NoCapacity, NotFound, NotReady
 from cloudms.model import Flavor, Vm, VmSpec
 from cloudms.record import Record
@@ -52,7 +54,11 @@ class Making(Core):
         return flavors.table(self.name, self.setup.options)
 
     def order(self, spec: VmSpec, base: Base) -> Order:
-        """Check a request for a VM of an image. Raises: NotFound (flavor, network), Invalid, NotReady."""
+        """Check a request for a VM of an image. Raises: NotFound (region, flavor, network), Invalid, NotReady."""
+        if spec.region and spec.region not in (here := (self.link.open().getHostname(), self.uri)):
+            raise NotFound(
+                f"cloud '{self.name}' is {here[0]} and has no place {spec.region!a}", hint="cms location list"
+            )
         flavor = flavors.for_image(self.flavors(), spec.flavor, base.name, base.min_memory_mib)
         kernel, initrd = (self.bases.path(base, part) for part in ("kernel", "initrd"))
         return Order(
@@ -134,8 +140,9 @@ class Making(Core):
     def _tags(self, order: Order) -> Tags:
         spec, now = order.spec, self.clock.now()
         others = [tags for domain in self.domains() if (tags := self.tags(domain))]
+        opened = {port: port for port in numbers(spec.options.get("open"))}
         wanted = network.check_ports(
-            {**_ports(self.setup.options), **_ports(spec.options)}.items(), local=self.link.local
+            {**_ports(self.setup.options), **_ports(spec.options), **opened}.items(), local=self.link.local
         )
         return Tags(
             token=spec.token, owner=spec.owner or self.setup.owner, image=order.image, base=order.base,
@@ -165,6 +172,7 @@ class Making(Core):
         contents = seed.files(
             instance=spec.token, hostname=spec.hostname or seed.hostname(spec.name), keys=spec.keys,
             user_data=spec.user_data, cards=cards,
+            vendor_data=lease.hook(spec.expires, stamp=self.clock.now()) if spec.expires else "",
         )  # fmt: skip
         return seed.iso(contents)
 

@@ -100,6 +100,18 @@ class Pool:
         self._stream(lambda stream: (volume.upload(stream, 0, len(content), 0), stream.sendAll(read, None)))
         return self.path(name)
 
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small file in the place of another; where this process may, a kill leaves the one or the other."""
+        if not self.direct:
+            self.put(name, content)
+            return
+        fresh = Path(self.path(f".cms-taking-{name}"))
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(content)
+        fresh.rename(self.path(name))
+        self.refresh()
+
     def _create(self, name: str, wanted: Element) -> Any:
         pool = self.open()
         xml = tostring(wanted, "unicode")

@@ -14,6 +14,7 @@ from cloudms.errors import MissingExtra
 from cloudms.record import Record
 
 LABEL = "cidata"
+VENDOR_DATA = "vendor-data"
 NOTHING = "#cloud-config\n{}\n"
 
 
@@ -25,17 +26,26 @@ class Card(Record):
 
 
 def files(
-    *, instance: str, hostname: str, keys: Sequence[str], user_data: str = "", cards: Sequence[Card] = ()
+    *,
+    instance: str,
+    hostname: str,
+    keys: Sequence[str],
+    user_data: str = "",
+    vendor_data: str = "",
+    cards: Sequence[Card] = (),
 ) -> dict[str, bytes]:
     """Return the seed's files by name.
 
     Parameters: `instance` is the identity (another one makes the guest do its first boot again), `keys` are public keys
-    in OpenSSH's format, `user_data` is passed verbatim, `cards` are described only when there are any.
+    in OpenSSH's format, `user_data` is passed verbatim, `vendor_data` is what the house adds (the timer of a lease),
+    `cards` are described only when there are any.
     """
     found = {
         "meta-data": meta_data(instance, hostname, keys).encode(),
         "user-data": (user_data or NOTHING).encode(),
     }
+    if vendor_data:
+        found[VENDOR_DATA] = vendor_data.encode()
     if cards:
         found["network-config"] = network_config(cards).encode()
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 from xml.etree.ElementTree import tostring
 
@@ -19,11 +20,11 @@ from cloudms.clouds.libvirt.describe import Seen
 from cloudms.clouds.libvirt.domain import disk_element
 from cloudms.clouds.libvirt.link import sdk, talks
 from cloudms.clouds.libvirt.making import GIB, Making
-from cloudms.errors import Conflict, Exists, Invalid, NotFound, Timeout
+from cloudms.errors import Conflict, Exists, Invalid, NotFound, NotReady, Timeout
 from cloudms.model import Vm, VmState, Volume
 
 VOLUME = re.compile(r"cms-vol-(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\.(?P<token>[A-Za-z0-9_-]{4,100})\.qcow2$")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DETACH_S = 20.0
 ATTACHABLE = frozenset((VmState.RUNNING, VmState.STOPPED, VmState.SUSPENDED, VmState.ERROR))
 
@@ -39,20 +40,36 @@ class Storing(Making, Volumes):
         return [self._volume(e.name, held) for e in self.pool.entries() if VOLUME.search(e.name)]
 
     @talks
-    def create_volume(self, name: str, size_gib: int, token: str, labels: Mapping[str, str]) -> Volume:
-        """Make an empty volume. Raises: Exists, NoCapacity, Invalid (name or size)."""
-        file = f"cms-vol-{name}.{token}.qcow2"
-        if not _NAME.fullmatch(name) or not VOLUME.fullmatch(file) or size_gib < 1:
-            raise Invalid(f"no volume '{name}' of {size_gib} GiB", hint="letters, digits, . _ -; at least 1 GiB")
+    def create_volume(
+        self, name: str, size_gib: int, token: str, labels: Mapping[str, str], region: str = ""
+    ) -> Volume:
+        """Make an empty volume. Raises: Exists, NoCapacity, Invalid (name, size, or a region that is another host)."""
+        file = volume_file(name, token)
+        if size_gib < 1:
+            raise Invalid(f"no volume '{name}' of {size_gib} GiB", hint="at least 1 GiB")
+        self.check_place(region)
         with self.pool.lock("volumes", "the volumes"):
-            same = [m for e in self.pool.entries() if (m := VOLUME.search(e.name)) and m["name"] == name]
-            if any(match["token"] != token for match in same):
-                raise Exists(f"there is a volume '{name}'", hint="choose another name")
-            if not same:
+            if not self.check_volume_name(name, token):
                 record = {"owner": self.setup.owner, "labels": dict(labels), "created": self.clock.now()}
-                self.pool.put(_record(file), json.dumps(record).encode())
+                self.pool.put(record_name(file), json.dumps(record).encode())
                 self.pool.create_disk(file, size_gib * GIB)
             return self._volume(file, self._holders())
+
+    def check_place(self, region: str) -> None:
+        """Refuse a region that is another host. Raises: Invalid."""
+        if region and region not in (self.uri, host := str(self.link.open().getHostname())):
+            raise Invalid(f"'{region}' is not where this libvirt is: {host}", hint="cms location list shows the hosts")
+
+    def check_volume_name(self, name: str, token: str) -> bool:
+        """Whether the volume of a token is there already. Raises: Exists (the name has another one)."""
+        same = [m for e in self.pool.entries() if (m := VOLUME.search(e.name)) and m["name"] == name]
+        if any(match["token"] != token for match in same):
+            raise Exists(f"there is a volume '{name}'", hint="choose another name")
+        return bool(same)
+
+    def alone(self, file: str, wait: float = 120.0) -> AbstractContextManager[None]:
+        """Hold a volume's file against attaching, copying, enlarging and deleting it. Raises: Conflict."""
+        return self.pool.lock(file, f"the volume in {file}", wait)
 
     @talks
     def delete_volume(self, volume: Volume) -> None:
@@ -60,13 +77,13 @@ class Storing(Making, Volumes):
         file = self._file(volume)
         if file is None:
             return
-        with self.pool.lock("volumes", "the volumes"):
+        with self.alone(file), self.pool.lock("volumes", "the volumes"):
             holder = self._holders().get(self.pool.path(file))
             if holder:
                 hint = f"cms volume detach {volume.name}"
                 raise Conflict(f"volume '{volume.name}' is attached to {holder[0].name}", hint=hint)
             self.pool.delete(file)
-            self.pool.delete(_record(file))
+            self.pool.delete(record_name(file))
 
     @talks
     def attach_volume(self, volume: Volume, vm: Vm) -> Volume:
@@ -75,12 +92,14 @@ class Storing(Making, Volumes):
         Raises: Conflict (attached elsewhere), NotFound, NotReady, NoCapacity (no free slot until the next start).
         """
         file = self._must_exist(volume)
-        with self.pool.lock("volumes", "the volumes"), self.changing(vm) as (domain, seen):
+        with self.alone(file), self.pool.lock("volumes", "the volumes"), self.changing(vm) as (domain, seen):
             self.own(seen, "changed")
             path = self.pool.path(file)
             holder = self._holders().get(path)
             if holder and holder[0].uuid != seen.uuid:
                 raise Conflict(f"volume '{volume.name}' is attached to {holder[0].name}", hint="detach it first")
+            if self._record_of(file).get("copying"):
+                raise NotReady(f"volume '{volume.name}' is still being copied", hint="cms operation list")
             if holder is None:
                 self.demand(seen, ATTACHABLE, "attach a volume")
                 disk = disk_element(path, _free_target(seen), serial=volume.name[:20])
@@ -106,7 +125,7 @@ class Storing(Making, Volumes):
         with self.pool.lock("volumes", "the volumes"):
             known = {"owner": volume.owner, "created": volume.created, **self._record_of(file)}
             if known.get("labels") != volume.labels:
-                self.pool.put(_record(file), json.dumps({**known, "labels": dict(volume.labels)}).encode())
+                self.pool.put(record_name(file), json.dumps({**known, "labels": dict(volume.labels)}).encode())
             return self._volume(file, self._holders())
 
     def _detach(self, domain: Any, path: str, target: str) -> None:
@@ -155,13 +174,14 @@ class Storing(Making, Volumes):
             labels=record.get("labels", {}), fetched=self.clock.now(),
             raw={"path": self.pool.path(file), "capacity": size, **record}, size_gib=size // GIB,
             vm=holder[0].name if holder else "", device=f"/dev/{holder[1]}" if holder else "",
-            state="attached" if holder else "available", owner=record.get("owner", ""), created=record.get("created"),
+            state="attached" if holder else "creating" if record.get("copying") else "available",
+            owner=record.get("owner", ""), created=record.get("created"),
             price_per_hour=0.0,
         )  # fmt: skip
 
     def _record_of(self, file: str) -> dict[str, Any]:
         try:
-            record = json.loads(self.pool.get(_record(file)))
+            record = json.loads(self.pool.get(record_name(file)))
         except (NotFound, ValueError):
             return {}
         return record if isinstance(record, dict) else {}
@@ -180,7 +200,16 @@ class Storing(Making, Volumes):
         return file
 
 
-def _record(file: str) -> str:
+def volume_file(name: str, token: str) -> str:
+    """Return the name of a volume's file. Raises: Invalid (a name or token that cannot be in one)."""
+    file = f"cms-vol-{name}.{token}.qcow2"
+    if not NAME.fullmatch(name) or not VOLUME.fullmatch(file):
+        raise Invalid(f"'{name}' cannot be the name of a volume", hint="letters, digits, and . _ -")
+    return file
+
+
+def record_name(file: str) -> str:
+    """Return the name of the record beside a volume or a snapshot of one."""
     return file.removesuffix(".qcow2") + ".json"
 
 

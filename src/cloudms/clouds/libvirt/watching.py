@@ -16,7 +16,7 @@ from cloudms.model import Location, Vm
 
 CONSOLE_BYTES = 64 << 10
 FOLLOW_S = 0.5
-GROUPS = ("STATE", "CPU_TOTAL", "BALLOON", "BLOCK", "INTERFACE")
+GROUPS = ("STATE", "CPU_TOTAL", "VCPU", "BALLOON", "BLOCK", "INTERFACE")
 """The statistics that are asked for: the others cost questions to QEMU for numbers nobody shows."""
 
 
@@ -48,8 +48,7 @@ class Watching(Core, Console, Metrics, Locations):
                 file.seek(at)
                 fresh = file.read()
             at += len(fresh)
-            if fresh:
-                yield _text(fresh)
+            yield _text(fresh) if fresh else ""
             self.clock.sleep(FOLLOW_S)
 
     @talks
@@ -92,6 +91,9 @@ def figures(stats: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     if "cpu.time" in stats:
         found["cpu_seconds"] = stats["cpu.time"] / 1e9
+    waited = [value for key, value in stats.items() if key.startswith("vcpu.") and key.endswith(".delay")]
+    if waited:
+        found["cpu_denied_seconds"] = sum(waited) / 1e9
     if "balloon.current" in stats:
         found["memory_mib"] = stats["balloon.current"] / 1024
     spare = stats.get("balloon.usable", stats.get("balloon.unused"))

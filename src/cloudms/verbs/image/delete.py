@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Annotated
 
 from cloudms import names as naming
-from cloudms.clouds.base import ImageStore
+from cloudms.clouds.base import DeleteImages
 from cloudms.context import Context
 from cloudms.engine import Plan, Work, action
 from cloudms.engine.browse import warn
@@ -57,7 +57,7 @@ def _chosen(ctx: Context, words: Sequence[str], cloud: str | None, label: Mappin
 def _deletion(ctx: Context, name: str, cloud: str | None) -> tuple[str, Step]:
     """Return what is deleted in words, and its step. Raises: NotFound, Conflict."""
     stored = not cloud and _in_folder(name)
-    found = matching(ctx, name, cloud, none_is_fine=stored, role=ImageStore)
+    found = matching(ctx, name, cloud, none_is_fine=stored, role=DeleteImages)
     _check_unused(ctx, name, found)
     places = [image.cloud for image in found] + (["this machine"] if stored else [])
     params = {"copies": [{"cloud": image.cloud, "id": image.id} for image in found], "store": stored}

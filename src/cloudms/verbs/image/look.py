@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cloudms.clouds.base import ImageStore
 from cloudms.context import Context
 from cloudms.engine import Listing
+from cloudms.engine import images as engine
 from cloudms.engine.browse import browse, named
 from cloudms.engine.labels import has
+from cloudms.engine.refresh import list_nouns
 from cloudms.errors import CloudmsError, Conflict, NotFound
 from cloudms.model import Image
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
+from cloudms.verbs.limits import OwnLimit
 from cloudms.verbs.vm.look import Cached, CloudName, Refresh
 
 if TYPE_CHECKING:
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 
 ImageName = Annotated[str, Doc("name or id of the image"), Names("image")]
 ImageNames = Annotated[list[str], Doc("names or ids of images"), Names("image")]
-COLUMNS = ("name", "cloud", "os", "arch", "size", "login", "created")
+SHOWN = 200
+"""Rows that a person is shown when no limit is given."""
+COLUMNS = ("name", "cloud", "id", "os", "arch", "size", "login", "created")
 
 
 @verb("image", "list", columns=COLUMNS, example="cms image list debian --limit 10")
@@ -31,14 +36,17 @@ def list_(
     *,
     cloud: CloudName = None,
     label: Labels = None,
-    limit: Annotated[int, Doc("at most so many; 0 shows all")] = 0,
+    limit: OwnLimit = None,
     cached: Cached = False,
     refresh: Refresh = False,
 ) -> Listing:
     """List the images that VMs can be booted from.
 
-    Those of this machine's store that no cloud has listed yet stand without a cloud.
+    Those of this machine's store that no cloud has listed yet stand without a cloud. Unless `refresh` is set to on or
+    off, a long list of a cloud is asked for once an hour. A terminal shows its first 200 unless told otherwise.
     """
+    most = (SHOWN if ctx.terminal else 0) if limit is None else max(limit, 0)
+    clouds = ctx.cloud_names(cloud or "")
     listing = browse(
         ctx,
         "image",
@@ -46,8 +54,11 @@ def list_(
         cloud=cloud or "",
         cached=cached,
         refresh=refresh,
-        find={"text": " ".join(words), "limit": 0 if label else max(limit, 0)},
+        trusted=engine.trusted(ctx, clouds),
+        find={"text": " ".join(words), "limit": 0 if label or not most else most + 1},
     )
+    missing = {name: {**error.to_public(), "cloud": name} for name, error in engine.incomplete(ctx, clouds).items()}
+    listing = listing.with_(failed={**missing, **listing.failed})
     staging = _staging(ctx, cloud or "")
     own = in_store(ctx) if staging or not (cloud or ctx.chosen_cloud) else []
     labels = {image.name: image.labels for image in own}
@@ -55,7 +66,30 @@ def list_(
     shown = {item.name for item in listed if item.cloud in staging}
     fresh = [image for image in own if image.name not in shown and _has(image, words)]
     items = tuple(item for item in (*fresh, *listed) if has(item, label))
-    return listing.with_(items=items[:limit] if limit > 0 else items)
+    if limit is None and most and len(items) > most:
+        ctx.note(f"the first {most}; words narrow the list, --limit 0 shows all")
+    return listing.with_(items=items[:most] if most else items)
+
+
+@verb("image", "search", columns=COLUMNS, example="cms image search ubuntu 22.04 arm64 --limit 5")
+def search(
+    ctx: Context,
+    words: Annotated[list[str], Doc("words that must all occur, in any order")],
+    *,
+    cloud: CloudName = None,
+    limit: OwnLimit = None,
+) -> Listing:
+    """Search the images that the catalog knows, without asking any cloud.
+
+    A word may be any part of name, id, system, processor, owner or region. A terminal shows the first 200 unless told
+    otherwise.
+    """
+    most = (SHOWN if ctx.terminal else 0) if limit is None else max(limit, 0)
+    find = {"text": " ".join(words), "limit": most + 1 if most else 0}
+    listing = list_nouns(ctx, "image", ctx.cloud_names(cloud or ""), _images_of, fresh=False, find=find)
+    if limit is None and most and len(listing.items) > most:
+        ctx.note(f"the first {most}; more words narrow the list, --limit 0 shows all")
+    return listing.with_(items=listing.items[:most] if most else listing.items)
 
 
 def _images_of(opened: Any) -> list[Image]:

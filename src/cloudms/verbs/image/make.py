@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @verb("image", "build", changes=True, doors=LOCAL, columns=COLUMNS, example="cms image build micro")
 def build(
     ctx: Context,
-    name: Annotated[str, Doc("what to build: micro boots in seconds, debian is the full system")],
+    name: Annotated[
+        str, Doc("what to build: micro boots in seconds, micro-slurm is a node of a Slurm, debian the full system")
+    ],
     *,
     force: Annotated[bool, Doc("build again, with the packages of today")] = False,
     label: PutLabels = None,

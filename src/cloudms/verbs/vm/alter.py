@@ -1,4 +1,4 @@
-"""`cms vm rename`, `resize`, `confirm`, `revert`, `rebuild` and `clone`: another name, size, disk, or a twin."""
+"""`cms vm rename`, `rebuild` and `clone`: another name, a fresh disk, or a twin."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Annotated, Any, Literal
 
 from cloudms import names as naming
 from cloudms import ssh
-from cloudms.clouds.base import CloneVm, Cloud, ConfirmResize, Rebuild, Rename, Resize
+from cloudms.clouds.base import CloneVm, Cloud, Rebuild, Rename
 from cloudms.context import Context
-from cloudms.engine import Plan, Work, action
+from cloudms.engine import Plan, Work, action, resized
 from cloudms.engine import vms as change
+from cloudms.engine.ceilings import cloning
 from cloudms.engine.keys import identity
+from cloudms.engine.making import check_wanted, undo, withdraw
 from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import event, merged
 from cloudms.engine.reserve import free_names, move, new_token, release, reserve
-from cloudms.engine.select import vm, vms
-from cloudms.errors import CloudmsError, Conflict, Exists, Invalid
+from cloudms.engine.select import vm
+from cloudms.errors import CloudmsError, Exists, Invalid
 from cloudms.model import Origin, Step, Vm, VmSpec, VmState
 from cloudms.verb import Doc, Names, verb
-from cloudms.verbs.labels import Labels, PutLabels
-from cloudms.verbs.vm.boot import check_wanted, undo, withdraw
-from cloudms.verbs.vm.look import CloudName, OneVm, VmNames
+from cloudms.verbs.labels import PutLabels
+from cloudms.verbs.vm.look import CloudName, OneVm
 
 _COLUMNS = ("name", "cloud", "state", "reason", "image", "flavor")
 _SETTLED = tuple(s for s in VmState if not s.transient and s not in (VmState.UNKNOWN, VmState.ERROR))
@@ -63,69 +64,6 @@ def _rename(work: Work) -> Vm:
     return done
 
 
-@verb("vm", "resize", changes=True, columns=_COLUMNS, example="cms vm resize web1 medium")
-def resize(
-    ctx: Context,
-    name: OneVm,
-    flavor: Annotated[str, Doc("flavor it gets (cms flavor list)"), Names("flavor")],
-    *,
-    cloud: CloudName = None,
-) -> Plan:
-    """Give a VM another flavor; where the change needs a restart the answer says so."""
-    found = vm(ctx, name, cloud=cloud or "")
-    change.check(ctx, [found], Resize)
-    steps = change.steps("vm.resize", [found], flavor=flavor)
-    return Plan(verb="vm resize", summary=f"resize {found.name} from {found.flavor or '?'} to {flavor}", steps=steps)
-
-
-@action("vm.resize")
-def _resize(work: Work) -> Vm:
-    flavor = work.step.params["flavor"]
-    until = (*_SETTLED, VmState.AWAITING_CONFIRM)
-    return change.change(work, VmState.RESIZING, lambda cloud, vm: cloud.resize_vm(vm, flavor), until)
-
-
-@verb("vm", "confirm", changes=True, columns=_COLUMNS, example="cms vm confirm web1")
-def confirm(
-    ctx: Context,
-    names: VmNames = [],  # noqa: B006 (never changed)
-    *,
-    cloud: CloudName = None,
-    label: Labels = None,
-) -> Plan:
-    """Keep the new flavor of resized VMs, on clouds that ask."""
-    return _decide(ctx, "vm confirm", vms(ctx, names, cloud=cloud or "", labels=label))
-
-
-@action("vm.confirm")
-def _confirm(work: Work) -> Vm:
-    return change.change(work, None, lambda cloud, vm: cloud.confirm_vm(vm), _SETTLED)
-
-
-@verb("vm", "revert", changes=True, columns=_COLUMNS, example="cms vm revert web1")
-def revert(
-    ctx: Context,
-    names: VmNames = [],  # noqa: B006 (never changed)
-    *,
-    cloud: CloudName = None,
-    label: Labels = None,
-) -> Plan:
-    """Go back to the flavor from before a resize, on clouds that ask."""
-    return _decide(ctx, "vm revert", vms(ctx, names, cloud=cloud or "", labels=label))
-
-
-@action("vm.revert")
-def _revert(work: Work) -> Vm:
-    return change.change(work, VmState.RESIZING, lambda cloud, vm: cloud.revert_vm(vm), _SETTLED)
-
-
-def _decide(ctx: Context, verb_: str, found: Sequence[Vm]) -> Plan:
-    change.check(ctx, found, ConfirmResize)
-    words = verb_.split()
-    shown = naming.compress(v.name for v in found)
-    return Plan(verb=verb_, summary=f"{words[1]} the resize of {shown}", steps=change.steps(".".join(words), found))
-
-
 @verb("vm", "rebuild", changes=True, columns=_COLUMNS, example="cms vm rebuild web1 debian")
 def rebuild(
     ctx: Context,
@@ -138,8 +76,8 @@ def rebuild(
     found = vm(ctx, name, cloud=cloud or "")
     change.check(ctx, [found], Rebuild)
     change.check_unprotected([found], "rebuilt")
-    if found.origin is Origin.FOREIGN:
-        raise Conflict(f"{found.name} was not made by cloudms", hint=f"cms vm adopt {found.name} first")
+    change.check_ours([found], "rebuilt")
+    resized.check_decided(found)
     chosen = image or found.image
     return Plan(
         verb="vm rebuild",
@@ -205,14 +143,15 @@ def _clone_intents(ctx: Context, steps: Sequence[Step]) -> list[Step]:
             name=name, cloud=step.cloud, token=token, state=VmState.PENDING, reason=f"clone of {source.name}",
             since=now, created=now, fetched=now, image=source.image, flavor=source.flavor, group=source.group,
             labels={**source.labels, **step.params.get("labels", {})}, owner=ctx.owner, expires=source.expires,
-            login=source.login, ssh_key=source.ssh_key or identity(ctx).private_path,
+            login=source.login, price_per_hour=source.price_per_hour,
+            ssh_key=source.ssh_key or identity(ctx).private_path,
         )  # fmt: skip
         ctx.catalog.put("vm", {token: twin.to_document()}, events=[event(ctx, "vm.clone", twin, twin.reason)])
         prepared.append(step.with_(target=name))
     return prepared
 
 
-@action("vm.clone", prepare=_clone_intents, withdraw=withdraw)
+@action("vm.clone", prepare=_clone_intents, withdraw=withdraw, demand=cloning)
 def _clone(work: Work) -> Vm:
     ctx, params = work.ctx, work.step.params
     source, twin = ctx.catalog.get("vm", params["source"]), ctx.catalog.get("vm", params["token"])

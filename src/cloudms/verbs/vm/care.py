@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from cloudms import names as naming
 from cloudms.clouds.base import Adopt, Metadata
 from cloudms.context import Context
-from cloudms.engine import Plan, Work, action
+from cloudms.engine import Plan, Work, action, lease
 from cloudms.engine import vms as change
 from cloudms.engine.keys import identity
 from cloudms.engine.labels import changed, changes
@@ -15,8 +16,8 @@ from cloudms.engine.refresh import merged
 from cloudms.engine.reserve import new_token, reserve
 from cloudms.engine.select import vms
 from cloudms.errors import Invalid
-from cloudms.model import Origin, Vm
-from cloudms.verb import Doc, verb
+from cloudms.model import Origin, Step, Vm
+from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels, RemoveLabels, SetLabels
 from cloudms.verbs.vm.look import CloudName, VmNames
 
@@ -97,21 +98,26 @@ def label_(
     *,
     set: SetLabels = None,  # noqa: A002 (the option's name)
     remove: RemoveLabels = None,
-    group: Annotated[str | None, Doc("group the VM belongs to from now on; empty leaves it")] = None,
+    group: Annotated[str | None, Doc("group the VM belongs to from now on; empty leaves it"), Names("group")] = None,
     cloud: CloudName = None,
     label: Labels = None,
 ) -> Plan:
     """Set and remove labels, or the group, of VMs."""
-    params: dict[str, Any] = {} if group is None else {"group": group}
+    params: dict[str, Any] = {} if group is None else {"group": group and naming.valid(group)}
     if set or remove or group is None:
         params |= changes(set, remove, hint="--set key=value, --remove key or --group NAME")
     return _mark(ctx, "vm label", vms(ctx, names, cloud=cloud or "", labels=label), params)
 
 
 def _mark(ctx: Context, verb_: str, found: list[Vm], params: dict[str, Any]) -> Plan:
-    change.check(ctx, found, Metadata)
     summary = f"{verb_.split()[-1]} {naming.compress(vm.name for vm in found)}"
-    return Plan(verb=verb_, summary=summary, steps=change.steps("vm.mark", found, **params))
+    return Plan(verb=verb_, summary=summary, steps=marking(ctx, found, params))
+
+
+def marking(ctx: Context, found: Sequence[Vm], params: Mapping[str, Any]) -> tuple[Step, ...]:
+    """Return the steps that change labels, group or protection of VMs. Raises: Unsupported."""
+    change.check(ctx, found, Metadata)
+    return change.steps("vm.mark", found, **params)
 
 
 @action("vm.mark")
@@ -124,4 +130,6 @@ def _marked(work: Work) -> Vm:
         protected=params.get("protected", vm.protected),
     )
     cloud.tag_vm(wanted)  # type: ignore[attr-defined]
+    if "protected" in params:
+        lease.tell_again(work.ctx, wanted)
     return change.save(work.ctx, wanted, work.step.action, work.step.action, work.operation)

@@ -8,6 +8,7 @@ from typing import Annotated
 from cloudms.clouds.base import Console, require
 from cloudms.context import Context
 from cloudms.engine.select import vm
+from cloudms.errors import Invalid
 from cloudms.verb import Doc, Short, verb
 from cloudms.verbs.vm.look import CloudName, OneVm
 
@@ -22,6 +23,8 @@ def console(
     cloud: CloudName = None,
 ) -> Iterator[str]:
     """Show the console output of a VM."""
+    if lines < 0:
+        raise Invalid(f"--lines {lines} is no number of lines", hint="for instance --lines 40")
     found = vm(ctx, name, cloud=cloud or "")
     opened = ctx.cloud(found.cloud)
     require(opened, Console, found)
@@ -34,3 +37,5 @@ def console(
     for text in opened.follow_console(found):
         *whole, unfinished = (unfinished + text).split("\n")
         yield from (line.rstrip("\r") for line in whole)
+        if ctx.stopping.is_set():
+            return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cloudms import names as naming
 from cloudms.context import Context
 from cloudms.engine import Plan, Work, action
 from cloudms.engine import vms as change
+from cloudms.engine.addresses import require_pool
 from cloudms.engine.select import vms
 from cloudms.errors import NotFound
-from cloudms.model import Vm
+from cloudms.model import Step, Vm
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels
 from cloudms.verbs.vm.look import CloudName, VmNames
@@ -30,9 +32,10 @@ def delete(
     *,
     cloud: CloudName = None,
     label: Labels = None,
+    keep_ip: Annotated[bool, Doc("keep their public addresses, which go on to cost money (cms ip list)")] = False,
     missing_ok: Annotated[bool, Doc("succeed when a VM of that name does not exist")] = False,
 ) -> Plan:
-    """Delete VMs with their disks; attached volumes are kept.
+    """Delete VMs with their disks and addresses; attached volumes are kept.
 
     Protected VMs and VMs that others made are refused. The record goes when the cloud says that the VM is gone.
     """
@@ -48,13 +51,20 @@ def delete(
     if not found:
         return Plan(verb="vm delete", summary="nothing to delete", steps=())
     change.check_unprotected(found, "deleted")
+    for vm in found if keep_ip else ():
+        require_pool(ctx, vm.cloud, vm)
     shown = naming.compress(vm.name for vm in found)
     return Plan(
         verb="vm delete",
-        summary=f"delete {shown} with disks",
+        summary=f"delete {shown} with disks" + (", and keep the addresses" if keep_ip else ""),
         question=f"Delete {shown} for good?",
-        steps=change.steps("vm.delete", found),
+        steps=ending(found, keep_ip=keep_ip),
     )
+
+
+def ending(found: Sequence[Vm], *, keep_ip: bool = False) -> tuple[Step, ...]:
+    """Return the steps that delete VMs."""
+    return change.steps("vm.delete", found, **({"keep_ip": True} if keep_ip else {}))
 
 
 def _exists(ctx: Context, name: str, cloud: str) -> bool:

@@ -8,12 +8,14 @@ from cloudms.clouds.base import Addresses
 from cloudms.context import Context
 from cloudms.engine import Listing, Plan, Work, action
 from cloudms.engine import vms as change
+from cloudms.engine.addresses import fetch, look_again, require_pool
 from cloudms.engine.browse import of_vm
+from cloudms.engine.rates import priced
 from cloudms.engine.refresh import wants_fresh
 from cloudms.engine.select import vm
 from cloudms.errors import Invalid
 from cloudms.model import Address, Vm
-from cloudms.verb import Doc, Short, verb
+from cloudms.verb import Doc, Names, Short, verb
 from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
 
 _COLUMNS = ("name", "cloud", "state", "public_ips")
@@ -30,16 +32,17 @@ def list_(
 ) -> Listing:
     """List public addresses, the VM each leads to and the ports it forwards."""
     fresh = wants_fresh(ctx, cached=cached, refresh=refresh)
-    return of_vm(
-        ctx, "address", name, lambda opened: opened.list_addresses(), cloud=cloud or "", fresh=fresh, role=Addresses
-    )
+    listing = of_vm(ctx, "address", name, fetch, cloud=cloud or "", fresh=fresh, role=Addresses)
+    return priced(ctx, listing)
 
 
 @verb("vm", "ip", "set", changes=True, columns=_COLUMNS, example="cms vm ip set web1 --port 8080=80")
 def set_(
     ctx: Context,
     name: OneVm,
-    address: Annotated[str | None, Doc("address to give it; a free one otherwise")] = None,
+    address: Annotated[
+        str | None, Doc("address to give it (cms ip list); a free one otherwise"), Names("address")
+    ] = None,
     *,
     port: Annotated[
         dict[str, str] | None, Doc("port to forward, host=guest, where ports are forwarded"), Short("p")
@@ -74,25 +77,39 @@ def _set(work: Work) -> Vm:
 def remove(
     ctx: Context,
     name: OneVm,
-    address: Annotated[str | None, Doc("address to take away; its only one otherwise")] = None,
+    address: Annotated[str | None, Doc("address to take away; its only one otherwise"), Names("address")] = None,
     *,
+    keep: Annotated[bool, Doc("keep it for another VM; it goes on to cost money (cms ip list)")] = False,
     cloud: CloudName = None,
 ) -> Plan:
-    """Take a public address away from a VM and release it."""
+    """Take a public address away from a VM and release it.
+
+    One that `cms ip create` made, or that the account had before, is not released.
+    """
     found = vm(ctx, name, cloud=cloud or "")
     change.check(ctx, [found], Addresses)
+    if keep:
+        require_pool(ctx, found.cloud, found)
     if not address and len(found.public_ips) != 1:
         shown = ", ".join(found.public_ips) or "none"
         raise Invalid(
             f"{found.name} has {len(found.public_ips)} public addresses: {shown}", hint="name the one to remove"
         )
-    steps = change.steps("vm.ip.remove", [found], address=address or found.public_ips[0])
-    return Plan(verb="vm ip remove", summary=f"take {address or found.public_ips[0]} from {found.name}", steps=steps)
+    chosen = address or found.public_ips[0]
+    steps = change.steps("vm.ip.remove", [found], address=chosen, keep=keep)
+    summary = f"take {chosen} from {found.name}" + (" and keep it" if keep else "")
+    return Plan(verb="vm ip remove", summary=summary, steps=steps)
 
 
 @action("vm.ip.remove")
 def _remove(work: Work) -> Vm:
-    def call(cloud: Any, found: Vm) -> Vm:
-        return cloud.remove_address(found, work.step.params["address"])  # type: ignore[no-any-return]
+    address, kept = work.step.params["address"], work.step.params.get("keep")
 
-    return change.change(work, None, call)
+    def call(cloud: Any, found: Vm) -> Vm:
+        take = cloud.detach_address if kept else cloud.remove_address
+        return take(found, address)  # type: ignore[no-any-return]
+
+    done = change.change(work, None, call)
+    if kept:
+        look_again(work.ctx, done.cloud)
+    return done

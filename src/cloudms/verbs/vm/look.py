@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cloudms import names as naming
 from cloudms import ssh
 from cloudms.context import Context
-from cloudms.engine import Listing, Plan, Work, action
+from cloudms.engine import Listing, Plan, Work, action, groups, lease
 from cloudms.engine import vms as change
 from cloudms.engine.ready import wait_ready
 from cloudms.engine.refresh import each, list_vms, wants_fresh
@@ -17,10 +17,11 @@ from cloudms.errors import NotFound
 from cloudms.model import Vm, VmState
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
+from cloudms.verbs.limits import Limit
 
 Cached = Annotated[bool, Doc("show what the catalog knows, with its age")]
 Refresh = Annotated[bool, Doc("ask the clouds, whatever 'refresh' is set to")]
-CloudName = Annotated[str | None, Doc("only this cloud"), Names("cloud")]
+CloudName = Annotated[str | None, Doc("only this cloud, or these: a,b"), Names("cloud")]
 VmNames = Annotated[list[str], Doc("names, ids or host lists such as web[1-3]"), Names("vm")]
 OneVm = Annotated[str, Doc("name or id of the VM"), Names("vm")]
 
@@ -34,9 +35,9 @@ def list_(
     *,
     cloud: CloudName = None,
     label: Labels = None,
-    group: Annotated[str | None, Doc("only members of this group")] = None,
+    group: Annotated[str | None, Doc("only members of this group"), Names("group")] = None,
     state: Annotated[str | None, Doc("only VMs in this state")] = None,
-    limit: Annotated[int, Doc("at most so many; 0 shows all")] = 0,
+    limit: Limit = 0,
     cached: Cached = False,
     refresh: Refresh = False,
 ) -> Listing:
@@ -49,7 +50,10 @@ def list_(
         wanted = [name for word in names for name in naming.expand(word)]
         chosen = {item.key for name in wanted for item in matching(items, name)}
         items = [item for item in items if item.key in chosen]
-    items = [i for i in items if (not group or i.group == group) and (not state or i.state == state)]
+    if group:
+        items = groups.members_of(groups.find(ctx, group, groups.all_vms(ctx, fresh=False)), items)
+    items = [item for item in items if not state or item.state == state]
+    lease.soon(ctx, items)
     return listing.with_(items=tuple(items[:limit] if limit > 0 else items))
 
 
@@ -70,6 +74,7 @@ def status(
     fresh = wants_fresh(ctx, cached=cached, refresh=refresh)
     listing = list_vms(ctx, ctx.cloud_names(cloud or ""), fresh=fresh, find={"labels": label})
     items = [item for item in listing.items if isinstance(item, Vm)]
+    lease.soon(ctx, items)
     wanted = [name for word in names for name in naming.expand(word) if name != "all"]
     unknown = [name for name in wanted if not matching(items, name)]
     for name in unknown:

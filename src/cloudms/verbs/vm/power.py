@@ -1,4 +1,4 @@
-"""`cms vm start`, `stop`, `suspend`, `resume` and `reboot`."""
+"""`cms vm start`, `stop`, `deallocate`, `suspend`, `resume` and `reboot`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from cloudms import names as naming
 from cloudms.clouds.base import Deallocate, Power, Reboot, Role, Save, Suspend
 from cloudms.context import Context
-from cloudms.engine import Plan, Work, action
+from cloudms.engine import Plan, Work, action, lease
 from cloudms.engine import vms as change
+from cloudms.engine.ceilings import starting
 from cloudms.engine.select import vms
 from cloudms.model import Vm, VmState
 from cloudms.verb import Doc, verb
@@ -20,7 +21,8 @@ _COLUMNS = ("name", "cloud", "state", "reason", "public_ips")
 Timeout = Annotated[float | None, Doc("seconds to wait at most")]
 
 
-def _plan(ctx: Context, verb_: str, found: Sequence[Vm], role: type[Role], **params: Any) -> Plan:
+def planned(ctx: Context, verb_: str, found: Sequence[Vm], role: type[Role], **params: Any) -> Plan:
+    """Return the plan of a verb that does the same to each of some VMs. Raises: Unsupported."""
     change.check(ctx, found, role)
     words = verb_.split()
     return Plan(
@@ -41,12 +43,15 @@ def start(
 ) -> Plan:
     """Start VMs; a saved one continues where it was."""
     found = vms(ctx, names, cloud=cloud or "", labels=label, what="name the VMs to start")
-    return _plan(ctx, "vm start", found, Power, timeout=timeout)
+    ended = [vm.name for vm in found if vm.expires and vm.expires < ctx.clock.now() and not vm.protected]
+    notes = tuple(f"the lease of {name} has ended, so that it goes off again: cms vm renew {name}" for name in ended)
+    return planned(ctx, "vm start", found, Power, timeout=timeout).with_(notes=notes)
 
 
-@action("vm.start")
+@action("vm.start", demand=starting)
 def _start(work: Work) -> Vm:
-    return change.change(
+    saved = change.load(work)[1].state is VmState.SAVED
+    done = change.change(
         work,
         VmState.PENDING,
         lambda cloud, vm: cloud.start_vm(vm),
@@ -54,6 +59,9 @@ def _start(work: Work) -> Vm:
         timeout=work.step.params["timeout"],
         keep={"keep_stopped": False},
     )
+    if saved:
+        lease.tell_again(work.ctx, done)
+    return done
 
 
 @verb("vm", "stop", changes=True, columns=_COLUMNS, example="cms vm stop web1")
@@ -74,7 +82,7 @@ def stop(
     """
     found = vms(ctx, names, cloud=cloud or "", labels=label, what="name the VMs to stop")
     role: type[Role] = Save if save else Deallocate if deallocate else Power
-    return _plan(ctx, "vm stop", found, role, force=force, save=save, deallocate=deallocate, timeout=timeout)
+    return planned(ctx, "vm stop", found, role, force=force, save=save, deallocate=deallocate, timeout=timeout)
 
 
 @action("vm.stop")
@@ -84,10 +92,28 @@ def _stop(work: Work) -> Vm:
     if params["save"]:
         return change.change(work, VmState.SUSPENDING, lambda cloud, vm: cloud.save_vm(vm), (VmState.SAVED,), keep=kept)
     if params["deallocate"]:
-        return change.change(
-            work, VmState.STOPPING, lambda cloud, vm: cloud.deallocate_vm(vm), (VmState.DEALLOCATED,), keep=kept
-        )
+        goal = getattr(work.ctx.cloud_class(work.step.cloud), "deallocated", VmState.DEALLOCATED)
+        return change.change(work, VmState.STOPPING, lambda cloud, vm: cloud.deallocate_vm(vm), (goal,), keep=kept)
     return change.stop_gracefully(work, force=params["force"], timeout=params["timeout"])
+
+
+@verb("vm", "deallocate", changes=True, columns=_COLUMNS, example="cms vm deallocate web1")
+def deallocate(
+    ctx: Context,
+    names: VmNames = [],  # noqa: B006 (never changed)
+    *,
+    cloud: CloudName = None,
+    label: Labels = None,
+) -> Plan:
+    """Stop VMs and give their place back, so that only their disks are billed; vm start finds them another.
+
+    The same as `vm stop --deallocate`.
+    """
+    found = vms(ctx, names, cloud=cloud or "", labels=label, what="name the VMs to deallocate")
+    change.check(ctx, found, Deallocate)
+    steps = change.steps("vm.stop", found, force=False, save=False, deallocate=True, timeout=None)
+    shown = naming.compress(vm.name for vm in found)
+    return Plan(verb="vm deallocate", summary=f"deallocate {shown}", steps=steps)
 
 
 @verb("vm", "suspend", changes=True, columns=_COLUMNS, example="cms vm suspend web1")
@@ -98,14 +124,15 @@ def suspend(
     cloud: CloudName = None,
     label: Labels = None,
 ) -> Plan:
-    """Freeze VMs with their memory kept."""
-    return _plan(ctx, "vm suspend", vms(ctx, names, cloud=cloud or "", labels=label), Suspend)
+    """Freeze VMs with their memory kept; no controller lets go on what a person has frozen."""
+    return planned(ctx, "vm suspend", vms(ctx, names, cloud=cloud or "", labels=label), Suspend)
 
 
 @action("vm.suspend")
 def _suspend(work: Work) -> Vm:
     until = (VmState.SUSPENDED, VmState.SAVED)
-    return change.change(work, VmState.SUSPENDING, lambda cloud, vm: cloud.suspend_vm(vm), until)
+    kept = {"keep_stopped": True}
+    return change.change(work, VmState.SUSPENDING, lambda cloud, vm: cloud.suspend_vm(vm), until, keep=kept)
 
 
 @verb("vm", "resume", changes=True, columns=_COLUMNS, example="cms vm resume web1")
@@ -117,13 +144,15 @@ def resume(
     label: Labels = None,
 ) -> Plan:
     """Let suspended or saved VMs go on."""
-    return _plan(ctx, "vm resume", vms(ctx, names, cloud=cloud or "", labels=label), Suspend)
+    return planned(ctx, "vm resume", vms(ctx, names, cloud=cloud or "", labels=label), Suspend)
 
 
-@action("vm.resume")
+@action("vm.resume", demand=starting)
 def _resume(work: Work) -> Vm:
     kept = {"keep_stopped": False}
-    return change.change(work, None, lambda cloud, vm: cloud.resume_vm(vm), (VmState.RUNNING,), keep=kept)
+    done = change.change(work, None, lambda cloud, vm: cloud.resume_vm(vm), (VmState.RUNNING,), keep=kept)
+    lease.tell_again(work.ctx, done)
+    return done
 
 
 @verb("vm", "reboot", changes=True, columns=_COLUMNS, example="cms vm reboot web1")
@@ -136,7 +165,7 @@ def reboot(
     force: Annotated[bool, Doc("reset the machine without asking the guest")] = False,
 ) -> Plan:
     """Restart VMs."""
-    return _plan(ctx, "vm reboot", vms(ctx, names, cloud=cloud or "", labels=label), Reboot, force=force)
+    return planned(ctx, "vm reboot", vms(ctx, names, cloud=cloud or "", labels=label), Reboot, force=force)
 
 
 @action("vm.reboot")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cloudms.clouds.base import Snapshots
 from cloudms.context import Context, not_found
-from cloudms.engine import Listing, Plan, Work, action
+from cloudms.engine import Listing, Plan, Work, action, lease
 from cloudms.engine import vms as change
 from cloudms.engine.browse import of_vm
 from cloudms.engine.labels import changed, changes, pick
@@ -167,7 +167,9 @@ def _revert(work: Work) -> Noun:
         change.check_still(cloud, found, "reverted")
         return cloud.revert_snapshot(found, work.step.params["snapshot"])  # type: ignore[no-any-return]
 
-    return change.change(work, None, call)
+    done = change.change(work, None, call)
+    lease.tell_again(work.ctx, done)
+    return done
 
 
 @action("vm.snapshot.label")

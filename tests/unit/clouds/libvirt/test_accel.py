@@ -216,3 +216,29 @@ def test_threads_that_boot_at_once_write_the_same_files() -> None:
         list(pool.map(lambda number: accel._remember("k", accel.Choice(accel="tcg", reason="x"), number), range(64)))
     assert written[0].read_bytes() == accel.rom()
     assert sorted(path.name for path in written[0].parent.iterdir()) == ["accel-probe.rom", "accel.json"]
+
+
+def test_where_nothing_can_be_written_the_reason_is_told_and_an_answer_is_not_kept(
+    qemu: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _content: bytes) -> int:
+        raise OSError(28, "No space left on device", str(path))
+
+    runs = Runs(RAN, RAN)
+    accel._firmware()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        assert accel.choose(qemu=str(qemu), clock=clock, openable=True, runner=runs).accel == "kvm"
+        (paths.cache() / "accel-probe.rom").unlink()
+        with pytest.raises(NotReady, match=r"cannot be kept in .*: No space left on device") as refused:
+            accel.choose(qemu=str(qemu), clock=clock, openable=True, runner=runs)
+    assert "CLOUDMESH_CONFIG_DIR" in refused.value.hint
+    assert len(runs.argvs) == 1
+    assert list(paths.cache().iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(own_home: Path) -> None:
+    paths.private(paths.cache().parent)
+    paths.cache().write_text("a file is in the way")
+    with pytest.raises(NotReady, match="cannot be kept"):
+        accel._firmware()

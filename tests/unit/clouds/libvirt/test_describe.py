@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cloudms.clouds.libvirt import describe
-from cloudms.clouds.libvirt.describe import Seen, View
+from cloudms.clouds.libvirt.describe import Seen
 from cloudms.clouds.libvirt.tags import Tags
+from cloudms.clouds.view import View, origin_of
 from cloudms.model import Origin, VmState
 
 CASES = Path(__file__).parents[3] / "cases" / "libvirt"
@@ -95,7 +96,7 @@ def test_a_stop_has_a_deadline() -> None:
     ],
 )  # fmt: skip
 def test_origin(tags: Tags | None, expected: Origin) -> None:
-    assert describe.origin_of(tags, "ada@lab") is expected
+    assert origin_of(tags, "ada@lab") is expected
 
 
 def test_ssh_is_where_port_22_is_forwarded_from_else_the_own_address() -> None:

@@ -54,3 +54,10 @@ def test_no_user_data_is_an_empty_cloud_config() -> None:
 )
 def test_hostname(name: str, expected: str) -> None:
     assert seed.hostname(name) == expected
+
+
+def test_vendor_data_stand_beside_the_persons_own() -> None:
+    files = seed.files(instance="i", hostname="h", keys=[], user_data="#!/bin/sh\n", vendor_data="#cloud-boothook\n")
+    assert files["user-data"] == b"#!/bin/sh\n"
+    assert seed.extract(seed.iso(files))[seed.VENDOR_DATA] == b"#cloud-boothook\n"
+    assert seed.VENDOR_DATA not in seed.files(instance="i", hostname="h", keys=[])

@@ -2,8 +2,8 @@
 
 Run by firstboot as root: `cloud_config.py USER-DATA [ROOT]`. Known are hostname, fqdn, bootcmd, write_files, users,
 ssh_authorized_keys and runcmd, with cloud-init's meaning (https://docs.cloud-init.io, "Module reference"); every other
-key is named on the console and left alone. Ends with 0, with 1 when something failed, with 2 when the data is of a kind
-this machine does not know.
+key is named on the console and left alone. Scripts, boothooks and MIME archives of all these are known, too. Ends with
+0, with 1 when something failed, with 2 when the data is of a kind this machine does not know.
 """
 
 from __future__ import annotations
@@ -105,6 +105,18 @@ class Guest:
         """Run a script from / and note when it fails."""
         place = self.path(f"/var/lib/cloud/instance/scripts/{label}")
         self.write(f"/var/lib/cloud/instance/scripts/{label}", script.encode(), 0o700)
+        self.execute(place, label)
+
+    def boothook(self, script: str) -> None:
+        """Keep a script that runs at every boot, and run it for this one."""
+        folder = "/var/lib/cloud/instance/boothooks"
+        number = len(list(self.path(folder).glob("part-*"))) + 1
+        name = f"{folder}/part-{number:03}"
+        self.write(name, script.split("\n", 1)[-1].lstrip().encode(), 0o700)
+        self.execute(self.path(name), "boothook")
+
+    def execute(self, place: Path, label: str) -> None:
+        """Run a file from / and note when it fails."""
         done = subprocess.run([str(place)], cwd=self.root, check=False)
         if done.returncode != 0:
             self.failed = True
@@ -282,6 +294,8 @@ def run(guest: Guest, data: bytes) -> int:
     try:
         if first.startswith(b"#cloud-config"):
             apply(guest, data)
+        elif first.startswith(b"#cloud-boothook"):
+            guest.boothook(data.decode())
         elif first.startswith(b"#!"):
             guest.shell(data.decode(), "user-data")
         elif first.startswith((b"content-type:", b"mime-version:")):
@@ -296,13 +310,11 @@ def run(guest: Guest, data: bytes) -> int:
 
 
 def _run_parts(guest: Guest, data: bytes) -> int:
-    """Run each part of a MIME archive, as several tools that make user-data write it."""
-    codes = [0]
-    for part in email.message_from_bytes(data).walk():
-        if not part.is_multipart():
-            content = part.get_payload(decode=True)
-            codes.append(run(guest, content if isinstance(content, bytes) else b""))
-    return 1 if 1 in codes else max(codes)
+    """Run each part of a MIME archive, as several tools that make user-data write it: boothooks first."""
+    parts = [part.get_payload(decode=True) for part in email.message_from_bytes(data).walk() if not part.is_multipart()]
+    contents = [part if isinstance(part, bytes) else b"" for part in parts]
+    codes = [run(guest, content) for content in sorted(contents, key=lambda part: b"#cloud-boothook" not in part[:64])]
+    return 1 if 1 in codes else max(codes, default=0)
 
 
 def _dicts(value: Any, name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Virtual machines on OpenStack: nova, glance, neutron and cinder behind one keystone."""

@@ -1,0 +1,1 @@
+"""The shell: the same commands as on the command line, typed at a prompt or written in a script."""

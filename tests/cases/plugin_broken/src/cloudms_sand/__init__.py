@@ -1,0 +1,1 @@
+"""A plug-in of which nothing is right."""

@@ -1,0 +1,1 @@
+"""Scaling: judgement, simulation and drawing, without time, cloud or catalog."""

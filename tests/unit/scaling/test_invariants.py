@@ -1,0 +1,117 @@
+"""What holds for every group, whatever its load, its faults and its clock do."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from cloudms.scaling.base import SEATS
+from cloudms.scaling.choice import sick
+from cloudms.scaling.clamps import CLAMPS
+from cloudms.scaling.simulation import Moment, run
+from cloudms.scaling.spec import ScalingSpec
+from cloudms.scaling.traces import Trace
+from cloudms.scaling.world import Machine
+from tests.unit.scaling.chaos import Plan, Run, plans
+
+some = settings(max_examples=60, deadline=None)
+
+
+@some
+@given(plans)
+def test_no_decision_breaks_a_promise(plan: Plan) -> None:
+    Run(plan).go()
+
+
+CALM = Machine(noise=0.0, boot=20.0, capacity=10.0)
+
+
+def _flat(rate: float, steps: int) -> Trace:
+    return Trace(name="flat", step=15.0, rates=(rate,) * steps)
+
+
+def _settled(moments: list[Moment]) -> int:
+    """Return after how many steps the size no longer changes."""
+    changes = [number for number, (one, two) in enumerate(pairwise(moments), 1) if one.size != two.size]
+    return changes[-1] if changes else 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            {"kind": "target", "metric": "cpu", "value": 60, "window": 15},
+            {"kind": "target", "metric": "requests", "value": 6, "window": 15},
+            {"kind": "threshold", "above": 80, "window": 15, "add": 4},
+            {"kind": "queue", "per_member": 30, "window": 15},
+        ]
+    ),
+    st.floats(0.5, 250.0),
+    st.integers(1, 40),
+    st.sampled_from([0, 60, 120]),
+    st.sampled_from([0, 45]),
+)
+def test_a_steady_load_is_met_within_stated_steps(
+    policy: dict[str, object], rate: float, size: int, down: int, warm_up: int
+) -> None:
+    """The size settles within 60 looks and twice the window down, carries the load, and stays.
+
+    A threshold takes one member out at a time, and needs so long for each.
+    """
+    spec = ScalingSpec.from_plain(
+        {"max": 40, "policies": [policy], "stabilisation": {"down": down}, "drain": 5, "warm_up": warm_up}
+    )
+    limit = 60 + (spec.max * (2 + down // 15) if policy["kind"] == "threshold" else 2 * down // 15)
+    moments = run(spec, _flat(rate, limit + 20), CALM, size=size)
+    assert _settled(moments) <= limit
+    assert moments[-1].served.used <= 0.8 * 1.1 + 1e-9
+    assert moments[-1].served.queue == pytest.approx(0, abs=1)
+    needed = rate / CALM.capacity
+    assert needed <= moments[-1].size <= needed / 0.5 + 2
+
+
+@some
+@given(st.lists(st.floats(0, 300), min_size=5, max_size=60), st.integers(0, 1000))
+def test_the_same_trace_leads_to_the_same_decisions(rates: list[float], seed: int) -> None:
+    spec = ScalingSpec.from_plain({"max": 30, "policies": [{"kind": "target", "metric": "cpu", "value": 60}]})
+    trace = Trace(name="any", step=15.0, rates=tuple(rates))
+    once, again = (run(spec, trace, Machine(), seed=seed) for _ in range(2))
+    assert [each.decision for each in once] == [each.decision for each in again]
+
+
+@pytest.mark.parametrize("left_out", ["silence", "stabilisation", "cooldown", "rates", "cost", "bounds", "protection"])
+def test_without_a_clamp_a_promise_is_broken(left_out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks can fail: each of them does when the clamp that keeps its promise is left out."""
+    clamps = tuple(each for each in CLAMPS if each[0] != left_out)
+    monkeypatch.setattr("cloudms.scaling.decide.CLAMPS", clamps)
+
+    _breaks()
+
+
+@pytest.mark.parametrize(
+    ("place", "instead"),
+    [
+        ("decide.replaced", lambda _spec, members, _state, _now: (tuple(each.name for each in sick(members)), "")),
+        ("choice.may_go", lambda members: [each for each in members if each.status in SEATS]),
+        ("decide.choice.comers", lambda members, count: tuple(each.name for each in members[:count])),
+    ],
+    ids=["all sick at once", "protected too", "anybody comes"],
+)
+def test_without_care_a_promise_is_broken(place: str, instead: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"cloudms.scaling.{place}", instead)
+    _breaks()
+
+
+def _breaks() -> None:
+    """Find a plan whose decisions break a promise. Raises: what pytest raises when there is none."""
+
+    @settings(max_examples=400, deadline=None, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+    @given(plans)
+    def broken(plan: Plan) -> None:
+        Run(plan).go()
+
+    with pytest.raises((AssertionError, KeyError)):
+        broken()
