@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -27,11 +26,14 @@ from typing import Any
 
 from cloudms.clouds.libvirt import host
 from tests import images
+from tests.children import adopt_orphans, bury, call, call_at_once, say
 
 ROOT = Path(__file__).parent.parent
 CAMPAIGNS = ROOT / "tests" / "campaigns"
+HALF = [f"tests/unit/{name}" for name in ("doors", "engine", "scaling", "verbs")]
+"""About half of the work of the unit tests; the rest runs beside it, in a process that need not look at these."""
 PYTEST_PARTS = {
-    "unit": ["tests/unit", "--numprocesses=2"],
+    "unit": ["tests/unit", *[f"--ignore={folder}" for folder in HALF]],
     "contracts": ["tests/contracts", "-m", "not services"],
     "remote": ["tests/contracts", "-m", "services"],
     "house": ["tests/house"],
@@ -45,7 +47,6 @@ MEMORY = "/dev/shm"
 WITH_OPENSTACK = frozenset(("remote", "services", "smoke"))
 """Parts that stand on a real OpenStack."""
 NOTHING_COLLECTED = 5
-PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 LIMIT_S = {"live": 5400.0, "services": 5400.0, "remote": 5400.0}
 OTHER_LIMIT_S = 1800.0
 CAMPAIGN_LIMIT_S = 6 * 3600.0
@@ -67,50 +68,6 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed{skipped}"
 
 
-def say(line: str = "") -> None:
-    """Print a line at once, so that it stands before what a child prints next."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def call(argv: list[str], *, limit: float, env: dict[str, str] | None = None) -> int:
-    """Run `argv` with our output and return its exit code; after `limit` seconds it is ended and 124 returned."""
-    deadline = time.monotonic() + limit
-    with subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL) as child:
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                return child.wait(timeout=min(left, 0.2))
-            except subprocess.TimeoutExpired:
-                bury({child.pid})
-            except KeyboardInterrupt:  # Ctrl-C reaches the child, too, but a signal to us alone does not
-                child.send_signal(signal.SIGINT)
-                raise
-        say(f"{argv[0]} took more than {limit:g} s")
-        child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=10)
-        child.kill()
-        return 124
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what our descendants leave behind, as init is.
-
-    In a container the first process often collects nobody: a QEMU that has ended then stays a zombie, which libvirt
-    takes for a process that cannot be killed.
-    """
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def bury(spared: set[int]) -> None:
-    """Collect every ended child but the `spared`, whose exit codes are waited for elsewhere."""
-    with contextlib.suppress(ChildProcessError):
-        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid in spared:
-                return
-            os.waitpid(ended.si_pid, 0)
-
-
 def lint() -> Tally:
     """Run the formatter, the linter and the type checker."""
     tally = Tally("lint")
@@ -126,15 +83,20 @@ def pytest_part(name: str, extra: list[str]) -> Tally:
     """Run pytest on tests/`name` and count from its own report."""
     in_memory = name == "unit" and os.access(MEMORY, os.W_OK)
     with tempfile.TemporaryDirectory(prefix="cms-test-", dir=MEMORY if in_memory else None) as folder:
-        report = Path(folder) / "report.xml"
         slowest = ["--durations=12", "--durations-min=10"]
-        argv = [sys.executable, "-m", "pytest", *PYTEST_PARTS[name], *slowest, f"--junitxml={report}", *extra]
+        shares = [PYTEST_PARTS[name], HALF] if name == "unit" else [PYTEST_PARTS[name]]
+        reports = [Path(folder) / f"report-{number}.xml" for number, _ in enumerate(shares)]
+        argvs = [
+            [sys.executable, "-m", "pytest", *share, *slowest, f"--junitxml={report}", *extra]
+            for share, report in zip(shares, reports, strict=True)
+        ]
         env = {**os.environ, "TMPDIR": folder} if in_memory else None
-        code = call(argv, limit=LIMIT_S.get(name, OTHER_LIMIT_S), env=env)
-        tally = count(name, report)
-    if code not in (0, NOTHING_COLLECTED) and not tally.failed:
-        tally.failed = 1
-    return tally
+        codes = call_at_once(argvs, limit=LIMIT_S.get(name, OTHER_LIMIT_S), env=env)
+        counts = [count(name, report) for report in reports]
+    for code, tally in zip(codes, counts, strict=True):
+        if code not in (0, NOTHING_COLLECTED) and not tally.failed:
+            tally.failed = 1
+    return Tally(name, *(sum(getattr(tally, key) for tally in counts) for key in ("passed", "failed", "skipped")))
 
 
 def count(name: str, report: Path) -> Tally:

@@ -17,31 +17,34 @@ REPORT = '<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/>
 
 
 def reporting(monkeypatch: pytest.MonkeyPatch, code: int, report: str) -> None:
-    """Make pytest's process write `report` and end with `code`."""
+    """Make pytest's processes write `report` and end with `code`."""
 
-    def call(argv: list[str], *, limit: float, env: dict[str, str] | None = None) -> int:
-        path = next(word for word in argv if word.startswith("--junitxml=")).removeprefix("--junitxml=")
-        if report:
-            Path(path).write_text(report)
-        return code
+    def call(argvs: list[list[str]], *, limit: float, env: dict[str, str] | None = None) -> list[int]:
+        for argv in argvs:
+            path = next(word for word in argv if word.startswith("--junitxml=")).removeprefix("--junitxml=")
+            if report:
+                Path(path).write_text(report)
+        return [code for _ in argvs]
 
-    monkeypatch.setattr(run, "call", call)
+    monkeypatch.setattr(run, "call_at_once", call)
 
 
 def test_a_part_counts_what_pytest_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     reporting(monkeypatch, 1, REPORT)
-    assert run.pytest_part("unit", []) == run.Tally("unit", passed=3, failed=3, skipped=3)
+    assert run.pytest_part("house", []) == run.Tally("house", passed=3, failed=3, skipped=3)
+    assert run.pytest_part("unit", []) == run.Tally("unit", passed=6, failed=6, skipped=6)
 
 
 @pytest.mark.parametrize(("code", "failed"), [(2, 1), (124, 1), (-9, 1), (run.NOTHING_COLLECTED, 0)])
 def test_a_part_that_dies_without_a_report_has_failed(monkeypatch: pytest.MonkeyPatch, code: int, failed: int) -> None:
     reporting(monkeypatch, code, "")
-    assert run.pytest_part("unit", []).failed == failed
+    assert run.pytest_part("house", []).failed == failed
+    assert run.pytest_part("unit", []).failed == 2 * failed
 
 
 def test_a_torn_report_counts_nothing_and_the_exit_code_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     reporting(monkeypatch, 1, REPORT[:20])
-    assert run.pytest_part("unit", []) == run.Tally("unit", failed=1)
+    assert run.pytest_part("house", []) == run.Tally("house", failed=1)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,13 @@ def test_all_parts_run_in_lanes_and_every_count_arrives(
     out = capfd.readouterr().out
     assert "== house ==" in out
     assert "== unit ==" in out
-    assert out.splitlines()[-1] == "0 passed, 2 failed"
+    assert out.splitlines()[-1] == "0 passed, 3 failed"
+
+
+def test_every_unit_test_is_in_one_half() -> None:
+    rest = [word.removeprefix("--ignore=") for word in run.PYTEST_PARTS["unit"][1:]]
+    assert rest == run.HALF
+    assert all((run.ROOT / folder).is_dir() for folder in run.HALF)
 
 
 def test_every_part_is_in_one_lane() -> None:
@@ -155,6 +164,21 @@ def test_an_openstack_is_kept_while_parts_run_that_stand_on_one(
 
 def test_a_command_that_takes_too_long_is_ended() -> None:
     assert run.call(["sleep", "30"], limit=0.05) == 124
+
+
+def test_commands_run_at_once_and_what_the_later_print_comes_last(capfd: pytest.CaptureFixture[str]) -> None:
+    waits = "until [ -e {0} ]; do sleep 0.02; done; echo {1}; exit {1}"
+    first, second = (f"/tmp/cms-at-once-{os.getpid()}-{name}" for name in "ab")
+    argvs = [
+        ["sh", "-c", f"touch {first}; {waits.format(second, 3)}"],
+        ["sh", "-c", f"touch {second}; {waits.format(first, 4)}"],
+    ]
+    try:
+        assert run.call_at_once(argvs, limit=20) == [3, 4]
+    finally:
+        for path in (first, second):
+            Path(path).unlink(missing_ok=True)
+    assert capfd.readouterr().out == "3\n4\n\n"
 
 
 def test_orphans_are_adopted_and_buried() -> None:

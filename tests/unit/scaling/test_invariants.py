@@ -5,19 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudms.scaling.base import SEATS
-from cloudms.scaling.choice import sick
-from cloudms.scaling.clamps import CLAMPS
 from cloudms.scaling.simulation import Moment, run
 from cloudms.scaling.spec import ScalingSpec
 from cloudms.scaling.traces import Trace
 from cloudms.scaling.world import Machine
 from tests.unit.scaling.chaos import Plan, Run, plans
 
-some = settings(max_examples=60, deadline=None)
+some = settings(max_examples=25, deadline=None)
 
 
 @some
@@ -39,7 +36,7 @@ def _settled(moments: list[Moment]) -> int:
     return changes[-1] if changes else 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.sampled_from(
         [
@@ -80,38 +77,3 @@ def test_the_same_trace_leads_to_the_same_decisions(rates: list[float], seed: in
     trace = Trace(name="any", step=15.0, rates=tuple(rates))
     once, again = (run(spec, trace, Machine(), seed=seed) for _ in range(2))
     assert [each.decision for each in once] == [each.decision for each in again]
-
-
-@pytest.mark.parametrize("left_out", ["silence", "stabilisation", "cooldown", "rates", "cost", "bounds", "protection"])
-def test_without_a_clamp_a_promise_is_broken(left_out: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks can fail: each of them does when the clamp that keeps its promise is left out."""
-    clamps = tuple(each for each in CLAMPS if each[0] != left_out)
-    monkeypatch.setattr("cloudms.scaling.decide.CLAMPS", clamps)
-
-    _breaks()
-
-
-@pytest.mark.parametrize(
-    ("place", "instead"),
-    [
-        ("decide.replaced", lambda _spec, members, _state, _now: (tuple(each.name for each in sick(members)), "")),
-        ("choice.may_go", lambda members: [each for each in members if each.status in SEATS]),
-        ("decide.choice.comers", lambda members, count: tuple(each.name for each in members[:count])),
-    ],
-    ids=["all sick at once", "protected too", "anybody comes"],
-)
-def test_without_care_a_promise_is_broken(place: str, instead: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"cloudms.scaling.{place}", instead)
-    _breaks()
-
-
-def _breaks() -> None:
-    """Find a plan whose decisions break a promise. Raises: what pytest raises when there is none."""
-
-    @settings(max_examples=400, deadline=None, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
-    @given(plans)
-    def broken(plan: Plan) -> None:
-        Run(plan).go()
-
-    with pytest.raises((AssertionError, KeyError)):
-        broken()

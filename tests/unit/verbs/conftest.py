@@ -1,4 +1,4 @@
-"""A house over two fake clouds, with the catalog in memory and in SQLite, and a clock that is told to move."""
+"""A house over two fake clouds, with the catalog that people have, and a clock that is told to move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from cloudms import registry
-from cloudms.catalog.memory import MemoryCatalog
 from cloudms.catalog.sqlite import SqliteCatalog
 from cloudms.clock import ManualClock
 from cloudms.config import Config
@@ -64,15 +63,15 @@ def quick_keys(monkeypatch: pytest.MonkeyPatch, own_pair: Path) -> None:
     monkeypatch.setattr(keys, "generate", generate)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def ctx(request: pytest.FixtureRequest, own_home: Path, clock: ManualClock) -> Iterator[Context]:
+@pytest.fixture
+def ctx(own_home: Path, clock: ManualClock) -> Iterator[Context]:
     """Return a context with two active fake clouds."""
     folder = own_home / ".cloudmesh"
     folder.mkdir(mode=0o700)
     file = folder / "cloudmesh.yaml"
     file.write_text(CONFIG)
     file.chmod(0o600)
-    catalog = MemoryCatalog() if request.param == "memory" else SqliteCatalog(folder / "catalog.sqlite")
+    catalog = SqliteCatalog(folder / "catalog.sqlite")
     kinds = registry.index().families["cloudms.clouds"]
     made = Context(catalog=catalog, clock=clock, config=Config(kinds=kinds), actor="alice@desk")
     yield made

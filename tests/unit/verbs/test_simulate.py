@@ -23,7 +23,7 @@ def do(ctx: Context) -> Call:
 
 
 def test_each_policy_has_a_row(do: Call) -> None:
-    found = do("scaler simulate", "day", policy=["target", "fixed"], members=5, days=1)
+    found = do("scaler simulate", "day", policy=["target", "fixed"], members=5, days=1, step="5m")
     assert [row.name for row in found] == ["target", "fixed"]
     assert found[0].cost < found[1].cost == pytest.approx(24 * 5 * 0.1)
     assert all(isinstance(row, Simulated) for row in found)
@@ -31,8 +31,8 @@ def test_each_policy_has_a_row(do: Call) -> None:
 
 def test_several_are_drawn_as_cost_against_latency_and_one_as_its_story(do: Call, tmp_path: Path) -> None:
     both, one = tmp_path / "both.svg", tmp_path / "one.svg"
-    do("scaler simulate", "spike", policy=["target", "queue"], members=5, days=1, plot=both)
-    do("scaler simulate", "spike", policy=["target"], members=5, days=1, plot=one)
+    do("scaler simulate", "spike", policy=["target", "queue"], members=5, days=1, step="5m", plot=both)
+    do("scaler simulate", "spike", policy=["target"], members=5, days=1, step="5m", plot=one)
     assert "Cost against latency" in both.read_text()
     assert "grows from" in one.read_text()
 
@@ -53,7 +53,7 @@ def test_what_can_be_chosen_is_what_there_is() -> None:
 def test_the_policy_of_a_group_can_be_simulated(ctx: Context, do: Call) -> None:
     spec = ScalingSpec.from_plain({"max": 3, "policies": [{"kind": "target", "metric": "cpu", "value": 50}]})
     store.put(ctx, "web", spec)
-    (found,) = do("scaler simulate", group=["web"], members=5, days=1)
+    (found,) = do("scaler simulate", group=["web"], members=5, days=1, step="5m")
     assert (found.name, found.most) == ("web", 3)
     with pytest.raises(NotFound):
         do("scaler simulate", group=["other"])
@@ -73,7 +73,7 @@ def test_the_policy_of_a_group_can_be_simulated(ctx: Context, do: Call) -> None:
         ({"price": -1.0}, Invalid, "--price is -1"),
         ({"objective": 0.0}, Invalid, "the objective is no time"),
         ({"trace": Path("/nowhere/load.csv")}, NotFound, "there is no file"),
-        ({"plot": Path("/nowhere/plot.svg"), "policy": ["fixed"], "days": 1}, NoCapacity, "cannot write"),
+        ({"plot": Path("/nowhere/plot.svg"), "policy": ["fixed"], "days": 1, "step": "5m"}, NoCapacity, "cannot write"),
     ],
 )
 def test_what_cannot_be_simulated_is_said(

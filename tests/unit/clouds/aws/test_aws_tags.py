@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudms.clouds import notes
@@ -34,6 +34,7 @@ def test_what_is_written_is_read_again() -> None:
     assert all(SAFE.fullmatch(key) for key in pairs)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=9), st.text(max_size=40), max_size=8))
 def test_any_label_comes_back_and_its_key_is_safe(labels: dict[str, str]) -> None:
     pairs = tags.label_pairs(labels)
