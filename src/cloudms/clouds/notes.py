@@ -4,14 +4,66 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cloudms import names as naming
 from cloudms.errors import CloudmsError, Invalid
 from cloudms.model import VmSpec
+from cloudms.record import Record
+
+PREFIX = "cms:"
+TOKEN, OWNER, EXPIRES, PROTECTED, GROUP = "cms:token", "cms:owner", "cms:expires", "cms:protected", "cms:group"
+IMAGE, LOGIN, KEY, ADOPTED, KEEP_STOPPED, TIMER = (
+    "cms:image", "cms:login", "cms:key", "cms:adopted", "cms:keep-stopped", "cms:timer",
+)  # fmt: skip
+BATCH, NAMES = "cms:batch", "cms:names"
 
 _KEPT = 64
 """Host lists that are kept expanded, since all VMs of a request ask for the same one."""
 _expansions: dict[str, list[str]] = {}
+
+
+class Notes(Record):
+    """What is kept of a VM on every such cloud; times are epoch seconds, written as whole ones.
+
+    `token` of a VM of a batch has its number behind a dot already; `batch` is how many VMs the request made (0: it was
+    no batch); `timer` says whether the guest ends itself with its lease; `image` is the name that was asked for.
+    """
+
+    token: str = ""
+    owner: str = ""
+    name: str = ""
+    expires: float | None = None
+    protected: bool = False
+    group: str = ""
+    image: str = ""
+    login: str = ""
+    key: str = ""
+    adopted: bool = False
+    keep_stopped: bool = False
+    timer: bool = False
+    batch: int = 0
+    labels: Mapping[str, str] = {}
+
+    def said(self) -> dict[str, str]:
+        """Return what is written alike everywhere: all but the name, the batch and the labels."""
+        said = {
+            TOKEN: self.token, OWNER: self.owner, GROUP: self.group, IMAGE: self.image, LOGIN: self.login,
+            KEY: self.key, EXPIRES: end_text(self.expires, timer=self.timer), PROTECTED: yes(self.protected),
+            ADOPTED: yes(self.adopted), KEEP_STOPPED: yes(self.keep_stopped), TIMER: yes(self.timer),
+        }  # fmt: skip
+        return {key: value for key, value in said.items() if value}
+
+
+def heard(pairs: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `said` wrote and `batch`, as fields; what cannot be read is as if it were not there."""
+    return {
+        "token": pairs.get(TOKEN, ""), "owner": pairs.get(OWNER, ""), "group": pairs.get(GROUP, ""),
+        "image": pairs.get(IMAGE, ""), "login": pairs.get(LOGIN, ""), "key": pairs.get(KEY, ""),
+        "expires": time_of(pairs.get(EXPIRES)), "protected": pairs.get(PROTECTED) == "yes",
+        "adopted": pairs.get(ADOPTED) == "yes", "keep_stopped": pairs.get(KEEP_STOPPED) == "yes",
+        "timer": pairs.get(TIMER) == "yes", "batch": int(pairs[BATCH]) if pairs.get(BATCH, "").isdigit() else 0,
+    }  # fmt: skip
 
 
 def base_token(token: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from cloudms.clouds import notes
 from cloudms.clouds.aws import tags
 from cloudms.clouds.aws.core import Core
 from cloudms.clouds.aws.describe import jsonable
@@ -198,7 +199,7 @@ class Addressing(Core, Addresses, AddressPool):
         if found is not None:
             mark = tags.of(found)
             if mark.token and not is_kept(found):
-                kept = {tags.POOL: "yes", tags.TOKEN: kept_token(mark.token, address)}
+                kept = {tags.POOL: "yes", notes.TOKEN: kept_token(mark.token, address)}
                 self.link.call("create_tags", region, Resources=[found["AllocationId"]], Tags=tags.listed(kept))
             with suppress(NotFound):  # it was taken away meanwhile
                 self.link.call("disassociate_address", region, AssociationId=found["AssociationId"])

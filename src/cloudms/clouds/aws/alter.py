@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cloudms.clouds import notes
 from cloudms.clouds.aws import describe, tags
 from cloudms.clouds.aws.making import Making
 from cloudms.clouds.aws.power import COMING, GOING, OFF, ON
@@ -178,17 +179,17 @@ class Altering(Making, Resize, Rebuild):
         reply = self.link.call(
             "create_replace_root_volume_task", region, InstanceId=row["InstanceId"], ImageId=found["ImageId"],
             DeleteReplacedRootVolume=True,
-            TagSpecifications=tags.specification(["replace-root-volume-task"], {tags.TOKEN: mark.token}),
+            TagSpecifications=tags.specification(["replace-root-volume-task"], {notes.TOKEN: mark.token}),
         )  # fmt: skip
         task = reply.get("ReplaceRootVolumeTask") or {}
         ident = str(task.get("ReplaceRootVolumeTaskId") or "")
         said = {
             tags.INTENT: Intent(kind=REBUILD, task=ident, at=int(self.clock.now())).text(),
-            tags.LOGIN: self.login(image, found) or mark.login,
-            tags.IMAGE: "" if image == found["ImageId"] else image,
+            notes.LOGIN: self.login(image, found) or mark.login,
+            notes.IMAGE: "" if image == found["ImageId"] else image,
         }  # fmt: skip
         given = {key: value for key, value in said.items() if value}
-        row = self.put_tags(row, region, given, (tags.IMAGE,))
+        row = self.put_tags(row, region, given, (notes.IMAGE,))
         done = self.noun({**row, "ImageId": found["ImageId"]}, region)
         return done.with_(state=VmState.REBUILDING, reason="it is getting a fresh disk")
 

@@ -28,10 +28,10 @@ class Caring(Core, Metadata, Adopt, Rename, Console, Lease):
             labels=dict(vm.labels), group=vm.group, expires=vm.expires, protected=vm.protected,
             keep_stopped=vm.keep_stopped, name="",
         )  # fmt: skip
-        pairs = {key: value for key, value in now.pairs().items() if key != tags.TOKEN}
+        pairs = {key: value for key, value in now.pairs().items() if key != notes.TOKEN}
         self._keep_safe(row, region, old, vm)
         present = tags.plain(row.get("Tags") or ())
-        ours = (tags.GROUP, tags.EXPIRES, tags.PROTECTED, tags.KEEP_STOPPED)
+        ours = (notes.GROUP, notes.EXPIRES, notes.PROTECTED, notes.KEEP_STOPPED)
         labels = [key for key in present if key.startswith(tags.LABEL) or key in tags.label_pairs(old.labels)]
         return self.noun(self.put_tags(row, region, pairs, [*ours, *labels]), region)
 
@@ -69,7 +69,7 @@ class Caring(Core, Metadata, Adopt, Rename, Console, Lease):
             )
         until = lease.end_of(vm)
         self._shutdown(row, region, ends=until is not None)
-        said = {tags.EXPIRES: notes.end_text(vm.expires, timer=True)}
+        said = {notes.EXPIRES: notes.end_text(vm.expires, timer=True)}
         return self.noun(self.put_tags(row, region, said), region)
 
     def adopt_vm(self, vm: Vm) -> Vm:
@@ -86,10 +86,10 @@ class Caring(Core, Metadata, Adopt, Rename, Console, Lease):
         if describe.is_gone(row):
             raise NotFound(f"vm '{vm.name}' is deleted", hint="cms vm list")
         pairs = {
-            tags.TOKEN: vm.token, tags.OWNER: vm.owner or self.setup.owner, tags.ADOPTED: "yes",
-            tags.NAME: old.name or vm.name, tags.LOGIN: vm.login or old.login or self.noun(row, region).login,
+            notes.TOKEN: vm.token, notes.OWNER: vm.owner or self.setup.owner, notes.ADOPTED: "yes",
+            tags.NAME: old.name or vm.name, notes.LOGIN: vm.login or old.login or self.noun(row, region).login,
         }  # fmt: skip
-        batch = [key for key in tags.plain(row.get("Tags") or ()) if key == tags.BATCH or key.startswith(tags.NAMES)]
+        batch = [key for key in tags.plain(row.get("Tags") or ()) if key == notes.BATCH or key.startswith(notes.NAMES)]
         return self.noun(self.put_tags(row, region, pairs, batch), region)
 
     def rename_vm(self, vm: Vm, name: str) -> Vm:

@@ -32,7 +32,7 @@ class Firewall(Core, OpenPorts):
         found = self.configured_groups(region, vpc) or self._older_group(region, vpc)
         found = found or [self.ssh_group(region, vpc, owner)]
         if opened:
-            mark = {tags.TOKEN: notes.base_token(token)[0], tags.OWNER: owner}
+            mark = {notes.TOKEN: notes.base_token(token)[0], notes.OWNER: owner}
             text = f"Ports of {owner}'s VM, opened by cloudms"
             found.append(self.group(region, vpc, port_group(token), text, mark, opened))
         return found
@@ -40,7 +40,7 @@ class Firewall(Core, OpenPorts):
     def ssh_group(self, region: str, vpc: str, owner: str) -> str:
         """Return the id of the owner's group in a network, which lets SSH in from everywhere; made when missing."""
         text = f"SSH to the VMs of {owner}, made by cloudms"
-        return self.group(region, vpc, ssh_group(owner), text, {tags.OWNER: owner}, [Port(low=SSH, high=SSH)])
+        return self.group(region, vpc, ssh_group(owner), text, {notes.OWNER: owner}, [Port(low=SSH, high=SSH)])
 
     def configured_groups(self, region: str, vpc: str) -> list[str]:
         """Return the ids of the groups that the settings name. Raises: NotFound."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cloudms.clouds import notes
 from cloudms.clouds.aws import tags
 from cloudms.clouds.aws.core import Core
 from cloudms.clouds.aws.errors import code_of
@@ -64,7 +65,7 @@ class KeyPairs(Core):
         return self._import(region, ours, public, owner)
 
     def _import(self, region: str, name: str, public: str, owner: str) -> str:
-        mark = tags.specification(["key-pair"], {tags.OWNER: owner, tags.NAME: name})
+        mark = tags.specification(["key-pair"], {notes.OWNER: owner, tags.NAME: name})
         try:
             self.link.call(
                 "import_key_pair", region, KeyName=name, PublicKeyMaterial=public.encode(), TagSpecifications=mark

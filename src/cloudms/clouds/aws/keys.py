@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from cloudms.clouds import notes
 from cloudms.clouds.aws import tags
 from cloudms.clouds.aws.core import Core
 from cloudms.clouds.aws.describe import jsonable, seconds
@@ -62,7 +63,7 @@ class KeyKeeping(Core, Keys):
         if known is None:
             mark: dict[str, Any] = {}
             if self.setup.owner:  # AWS refuses a list of tags that is empty
-                mark["TagSpecifications"] = tags.specification(["key-pair"], {tags.OWNER: self.setup.owner})
+                mark["TagSpecifications"] = tags.specification(["key-pair"], {notes.OWNER: self.setup.owner})
             try:
                 self.link.call("import_key_pair", region, KeyName=name, PublicKeyMaterial=line.encode(), **mark)
             except Exists:  # somebody was quicker

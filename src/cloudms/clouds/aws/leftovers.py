@@ -80,7 +80,7 @@ class Sweeping(Core):
 
     def _leftovers_in(self, region: str, known: frozenset[str]) -> Iterator[Leftover]:
         found: dict[str, dict[str, str]] = {}
-        for row in self.link.pages("describe_tags", "Tags", region, Filters=[{"Name": "key", "Values": [tags.TOKEN]}]):
+        for row in self.link.pages("describe_tags", "Tags", region, Filters=[{"Name": "key", "Values": [notes.TOKEN]}]):
             ident, token = str(row.get("ResourceId")), str(row.get("Value") or "")
             kind = ident.partition("-")[0]
             if kind in KINDS and token and token not in known and notes.base_token(token)[0] not in known:

@@ -93,7 +93,7 @@ class Listing(Core):
         found: dict[str, Vm] = {}
         for row in self._rows(region, "instance-id", list(by_id)):
             found[by_id[row["InstanceId"]].key] = self.noun(row, region)
-        for row in self._rows(region, f"tag:{tags.TOKEN}", bases):
+        for row in self._rows(region, f"tag:{notes.TOKEN}", bases):
             token = tags.of(row).token
             if token in by_token and not (token in found and describe.is_gone(row)):
                 found[by_token[token].key] = self.noun(row, region)

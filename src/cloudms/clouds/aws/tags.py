@@ -16,17 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cloudms.clouds import notes
+from cloudms.clouds.notes import BATCH, GROUP, NAMES, OWNER, PREFIX, TOKEN
 from cloudms.errors import Invalid
-from cloudms.record import Record
 
-PREFIX = "cms:"
-TOKEN, OWNER, NAME, EXPIRES, PROTECTED, GROUP = (
-    "cms:token", "cms:owner", "cms:name", "cms:expires", "cms:protected", "cms:group",
-)  # fmt: skip
-BATCH, NAMES, IMAGE, LOGIN, KEY, ADOPTED, SAVED, KEEP_STOPPED, TIMER, INTENT = (
-    "cms:batch", "cms:names", "cms:image", "cms:login", "cms:key", "cms:adopted", "cms:saved",
-    "cms:keep-stopped", "cms:timer", "cms:intent",
-)  # fmt: skip
+NAME, SAVED, INTENT = "cms:name", "cms:saved", "cms:intent"
 LABEL = "cms:label:"
 POOL = "cms:pool"
 """The tag of an elastic IP that outlives the VM it leads to."""
@@ -39,58 +32,32 @@ LONGEST_KEY = 128
 _SAFE = r"(?!(?i:aws):|cms:|Name$|_index$|\.{1,2}$)[A-Za-z0-9+\-=.,_:@]{1,128}"
 
 
-class Tags(Record):
-    """Our tags on one thing; times are epoch seconds, written as whole ones.
+class Tags(notes.Notes):
+    """Our tags on one thing.
 
-    `token` of a VM of a batch has its number behind a dot already; `batch` is how many VMs the request made (0: it was
-    no batch); `intent` is a change that was begun and has not ended (`alter`), `timer` whether the guest ends itself
-    with its lease; `saved` is the time of the launch whose memory is on disk; `image` the name that was asked for.
+    `intent` is a change that was begun and has not ended (`alter`); `saved` the time of the launch whose memory is on
+    disk.
     """
 
-    token: str = ""
-    owner: str = ""
-    name: str = ""
-    expires: float | None = None
-    protected: bool = False
-    group: str = ""
-    image: str = ""
-    login: str = ""
-    key: str = ""
-    adopted: bool = False
-    keep_stopped: bool = False
-    timer: bool = False
     intent: str = ""
     saved: float | None = None
-    batch: int = 0
-    labels: Mapping[str, str] = {}
 
     def pairs(self) -> dict[str, str]:
         """Return all tags as AWS keeps them, without those of a batch. Raises: Invalid (more than AWS takes)."""
-        said = {
-            SHOWN: self.name, TOKEN: self.token, OWNER: self.owner, NAME: self.name, GROUP: self.group,
-            IMAGE: self.image, LOGIN: self.login, KEY: self.key, SAVED: notes.time_text(self.saved),
-            EXPIRES: notes.end_text(self.expires, timer=self.timer), PROTECTED: notes.yes(self.protected),
-            ADOPTED: notes.yes(self.adopted), KEEP_STOPPED: notes.yes(self.keep_stopped), TIMER: notes.yes(self.timer),
-            INTENT: self.intent,
-        }  # fmt: skip
-        return checked({key: value for key, value in said.items() if value} | label_pairs(self.labels))
+        own = {SHOWN: self.name, NAME: self.name, SAVED: notes.time_text(self.saved), INTENT: self.intent}
+        return checked({key: value for key, value in own.items() if value} | self.said() | label_pairs(self.labels))
 
 
 def of(row: Mapping[str, Any], key: str = "Tags") -> Tags:
     """Return our tags of a thing that AWS described; what cannot be read is as if it were not there."""
     pairs = plain(row.get(key) or ())
-    base, index = pairs.get(TOKEN, ""), row.get("AmiLaunchIndex")
-    batch = int(pairs[BATCH]) if pairs.get(BATCH, "").isdigit() else 0
-    token = f"{base}.{index + 1}" if batch and base and isinstance(index, int) else base
-    name = pairs.get(NAME) or (_name_in_batch(pairs, index) if batch else "") or pairs.get(SHOWN, "")
+    found, index = notes.heard(pairs), row.get("AmiLaunchIndex")
+    if found["batch"] and found["token"] and isinstance(index, int):
+        found["token"] = f"{found['token']}.{index + 1}"
+    name = pairs.get(NAME) or (_name_in_batch(pairs, index) if found["batch"] else "") or pairs.get(SHOWN, "")
     return Tags(
-        token=token, owner=pairs.get(OWNER, ""), name=name, expires=notes.time_of(pairs.get(EXPIRES)),
-        protected=pairs.get(PROTECTED) == "yes", group=pairs.get(GROUP, ""), image=pairs.get(IMAGE, ""),
-        login=pairs.get(LOGIN, ""), key=pairs.get(KEY, ""),
-        adopted=pairs.get(ADOPTED) == "yes", keep_stopped=pairs.get(KEEP_STOPPED) == "yes",
-        timer=pairs.get(TIMER) == "yes", intent=pairs.get(INTENT, ""), saved=notes.time_of(pairs.get(SAVED)),
-        batch=batch, labels=labels(pairs),
-    )  # fmt: skip
+        **found, name=name, intent=pairs.get(INTENT, ""), saved=notes.time_of(pairs.get(SAVED)), labels=labels(pairs)
+    )
 
 
 def plain(listed: Iterable[Mapping[str, Any]]) -> dict[str, str]:

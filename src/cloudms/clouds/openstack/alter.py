@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloudms.clouds import notes
 from cloudms.clouds.base import ConfirmResize, Rebuild, Resize
 from cloudms.clouds.openstack import guess, tags
 from cloudms.clouds.openstack.listing import can_be_called
@@ -99,7 +100,7 @@ class Altering(Making, Resize, ConfirmResize, Rebuild):
         if not row.get("image") and self.link.version("compute", region) < REBUILDS_VOLUMES:
             raise Unsupported(f"the disk of vm '{mark.name}' is a volume, and this cloud is too old to rebuild that")
         login = self.view.login or guess.system(found)[1] or mark.login
-        told = {**tags.plain(row), tags.IMAGE: image, **({tags.LOGIN: login} if login else {})}
+        told = {**tags.plain(row), notes.IMAGE: image, **({notes.LOGIN: login} if login else {})}
         body = {"rebuild": {"imageRef": str(found["id"]), "metadata": told}}
         done = self.go({**row, "metadata": told}, region, body, task="rebuilding", what="rebuild")
         return done.with_(reason="it is getting a fresh disk")

@@ -36,9 +36,9 @@ class Caring(Making, Metadata, Adopt, Rename, Console, Lease):
             labels=dict(vm.labels), group=vm.group, expires=vm.expires, protected=vm.protected,
             keep_stopped=vm.keep_stopped,
         )  # fmt: skip
-        pairs = {key: value for key, value in now.pairs().items() if key != tags.TOKEN}
+        pairs = {key: value for key, value in now.pairs().items() if key != notes.TOKEN}
         present = tags.plain(row)
-        ours = (tags.GROUP, tags.EXPIRES, tags.PROTECTED, tags.KEEP_STOPPED)
+        ours = (notes.GROUP, notes.EXPIRES, notes.PROTECTED, notes.KEEP_STOPPED)
         labels = [key for key in present if not marks.is_ours(key) or key.startswith(marks.LABEL)]
         return self.noun(self.change(row, region, pairs, (*ours, *labels)), region)
 
@@ -69,7 +69,7 @@ class Caring(Making, Metadata, Adopt, Rename, Console, Lease):
             raise Unsupported(
                 f"vm '{old.name}' was made without a timer: only sweeps end it", hint="cms sweep, or boot it with --ttl"
             )
-        said = {tags.EXPIRES: notes.end_text(vm.expires, timer=True)}
+        said = {notes.EXPIRES: notes.end_text(vm.expires, timer=True)}
         return self.noun(self.change(row, region, said), region)
 
     def adopt_vm(self, vm: Vm) -> Vm:
@@ -87,12 +87,12 @@ class Caring(Making, Metadata, Adopt, Rename, Console, Lease):
             raise NotFound(f"vm '{vm.name}' is deleted", hint="cms vm list")
         before = self.noun(row, region)
         pairs = {
-            tags.TOKEN: vm.token, tags.OWNER: vm.owner or self.setup.owner, tags.ADOPTED: "yes",
-            tags.LOGIN: vm.login or old.login or before.login,
-            **({tags.IMAGE: vm.image} if vm.image and vm.image != before.image else {}),
+            notes.TOKEN: vm.token, notes.OWNER: vm.owner or self.setup.owner, notes.ADOPTED: "yes",
+            notes.LOGIN: vm.login or old.login or before.login,
+            **({notes.IMAGE: vm.image} if vm.image and vm.image != before.image else {}),
         }  # fmt: skip
         self._retag(row, region, vm.token)
-        batch = tuple(key for key in tags.plain(row) if key == tags.BATCH or key.startswith(tags.NAMES))
+        batch = tuple(key for key in tags.plain(row) if key == notes.BATCH or key.startswith(notes.NAMES))
         return self.noun(self.change(row, region, pairs, batch), region)
 
     def _retag(self, row: dict[str, Any], region: str, token: str) -> None:
@@ -102,7 +102,7 @@ class Caring(Making, Metadata, Adopt, Rename, Console, Lease):
         path, old = f"/servers/{row['id']}/tags", [str(tag) for tag in row.get("tags") or ()]
         self.link.put("compute", f"{path}/{quote(tags.tag(token), safe='')}", None, region)
         for tag in old:
-            if tag.startswith(tags.PREFIX) and tag != tags.tag(token):
+            if tag.startswith(notes.PREFIX) and tag != tags.tag(token):
                 self.drop("compute", f"{path}/{quote(tag, safe='')}", region)
 
     def rename_vm(self, vm: Vm, name: str) -> Vm:
@@ -115,8 +115,8 @@ class Caring(Making, Metadata, Adopt, Rename, Console, Lease):
             if other["id"] != row["id"] and tags.of(other).owner == mark.owner:
                 raise Exists(f"there is a vm {name} already in {region}", hint="choose another name")
         if mark.batch and mark.token and self.link.version("compute", region) < HOSTNAMES:
-            names = tuple(key for key in tags.plain(row) if key == tags.BATCH or key.startswith(tags.NAMES))
-            row = self.change(row, region, {tags.TOKEN: mark.token}, names)  # its name alone told its number
+            names = tuple(key for key in tags.plain(row) if key == notes.BATCH or key.startswith(notes.NAMES))
+            row = self.change(row, region, {notes.TOKEN: mark.token}, names)  # its name alone told its number
         reply = self.link.put("compute", f"/servers/{row['id']}", {"server": {"name": name}}, region)
         return self.noun({**row, **(reply.get("server") or {})}, region)
 

@@ -114,7 +114,7 @@ class Core(Cloud):
         if not base:
             return []
         narrow = {"tags": tags.tag(token)} if self.link.version("compute", region) >= TAGGED else {}
-        return [row for row in self.servers(region, **narrow) if tags.plain(row).get(tags.TOKEN) in (base, token)]
+        return [row for row in self.servers(region, **narrow) if tags.plain(row).get(notes.TOKEN) in (base, token)]
 
     def demand(self, row: Mapping[str, Any], allowed: frozenset[VmState], action: str) -> VmState:
         """Return the state of a server when `action` is possible in it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudms.clouds import notes
 from cloudms.clouds.openstack import tags as tagging
 from cloudms.clouds.openstack.times import seconds
 from cloudms.clouds.view import View, odd, origin_of
@@ -138,7 +139,7 @@ def flavor_of(row: Mapping[str, Any]) -> str:
 
 def raw(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return nova's description as it came, without what is secret and what was added here."""
-    return {key: value for key, value in row.items() if key not in _SECRET and not key.startswith(tagging.PREFIX)}
+    return {key: value for key, value in row.items() if key not in _SECRET and not key.startswith(notes.PREFIX)}
 
 
 def _distinct(values: Sequence[str]) -> tuple[str, ...]:

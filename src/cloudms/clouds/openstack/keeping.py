@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from cloudms.clouds import notes
 from cloudms.clouds.base import VolumeSnapshots
 from cloudms.clouds.openstack import marks
 from cloudms.clouds.openstack.beside import Row
@@ -81,7 +82,7 @@ class Keeping(Storing, Images, VolumeSnapshots):
     def _kept_token(self, token: str, region: str) -> dict[str, Any] | None:
         if not token:
             return None
-        rows = self._kept(region, metadata=json.dumps({marks.TOKEN: token}))
+        rows = self._kept(region, metadata=json.dumps({notes.TOKEN: token}))
         return next((row for row in rows if marks.marked(row).token == token), None)
 
     def delete_volume_snapshot(self, snapshot: VolumeSnapshot) -> None:

@@ -146,7 +146,7 @@ class Listing(Core):
 
         What cannot be asked is told by its id.
         """
-        images = {ident for row in rows if (ident := _image_id(row)) and not tags.plain(row).get(tags.IMAGE)}
+        images = {ident for row in rows if (ident := _image_id(row)) and not tags.plain(row).get(notes.IMAGE)}
         if images:
             self._learn_images(region, images)
         if any(_on_volume(row) for row in rows):
@@ -216,4 +216,4 @@ def _flavor_id(row: Mapping[str, Any]) -> str:
 
 def _on_volume(row: Mapping[str, Any]) -> bool:
     """Whether a server's disk is a volume and nothing of ours tells what was on it."""
-    return not row.get("image") and "image" in row and not tags.plain(row).get(tags.IMAGE)
+    return not row.get("image") and "image" in row and not tags.plain(row).get(notes.IMAGE)

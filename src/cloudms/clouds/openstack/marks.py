@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
+from cloudms.clouds.notes import OWNER, TOKEN
 from cloudms.errors import Invalid
 from cloudms.record import Record
 
-TOKEN, OWNER = "cms:token", "cms:owner"
 LABEL = "cms:label:"
 KEPT = "kept by cloudms"
 """What is said of a public address that is for no VM in particular."""

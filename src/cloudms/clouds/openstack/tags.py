@@ -18,16 +18,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudms.clouds import notes
+from cloudms.clouds.notes import BATCH, NAMES, PREFIX, TOKEN
 from cloudms.clouds.openstack import marks
 from cloudms.errors import Invalid
-from cloudms.record import Record
 
-PREFIX = "cms:"
-TOKEN, OWNER, EXPIRES, PROTECTED, GROUP = marks.TOKEN, marks.OWNER, "cms:expires", "cms:protected", "cms:group"
-BATCH, NAMES, IMAGE, LOGIN, KEY, ADOPTED, KEEP_STOPPED, TIMER, RESIZED, OPENED, SPREAD = (
-    "cms:batch", "cms:names", "cms:image", "cms:login", "cms:key", "cms:adopted", "cms:keep-stopped", "cms:timer",
-    "cms:resized-from", "cms:opened", "cms:spread",
-)  # fmt: skip
+RESIZED, OPENED, SPREAD = "cms:resized-from", "cms:opened", "cms:spread"
 MOST = 128
 LONGEST = marks.LONGEST
 _TAG = 60
@@ -36,63 +31,38 @@ _HOST = r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?"
 """Names that nova takes as host names as they are, with room for a number."""
 
 
-class Tags(Record):
-    """Our metadata of one VM; times are epoch seconds, written as whole ones.
+class Tags(notes.Notes):
+    """Our metadata of one VM; `name` is what it is called there.
 
-    `token` of a VM of a batch has its number behind a dot already; `batch` is how many VMs the request made (0: it was
-    no batch), `name` what it is called there; `opened` says whether the request has a group of its own ports, `spread`
-    is the token of those that are to stand on different hosts; `timer` says whether the guest ends itself with its
-    lease; `resized_from` is the flavor that a resize which is not confirmed came from; `image` the name that was asked
-    for.
+    `opened` says whether the request has a group of its own ports, `spread` is the token of those that are to stand on
+    different hosts; `resized_from` is the flavor that a resize which is not confirmed came from.
     """
 
-    token: str = ""
-    owner: str = ""
-    name: str = ""
-    expires: float | None = None
-    protected: bool = False
-    group: str = ""
-    image: str = ""
-    login: str = ""
-    key: str = ""
-    adopted: bool = False
-    keep_stopped: bool = False
-    timer: bool = False
     resized_from: str = ""
     opened: bool = False
     spread: str = ""
-    batch: int = 0
-    labels: Mapping[str, str] = {}
 
     def pairs(self) -> dict[str, str]:
         """Return all metadata as nova keeps it, without that of a batch. Raises: Invalid (more than nova takes)."""
-        said = {
-            TOKEN: self.token, OWNER: self.owner, GROUP: self.group, IMAGE: self.image, LOGIN: self.login,
-            KEY: self.key, EXPIRES: notes.end_text(self.expires, timer=self.timer),
-            PROTECTED: notes.yes(self.protected),
-            ADOPTED: notes.yes(self.adopted), KEEP_STOPPED: notes.yes(self.keep_stopped), TIMER: notes.yes(self.timer),
-            RESIZED: self.resized_from, OPENED: notes.yes(self.opened), SPREAD: self.spread,
-        }  # fmt: skip
-        return checked({key: value for key, value in said.items() if value} | marks.metadata("", "", self.labels))
+        own = {RESIZED: self.resized_from, OPENED: notes.yes(self.opened), SPREAD: self.spread}
+        kept = {key: value for key, value in own.items() if value}
+        return checked(self.said() | kept | marks.metadata("", "", self.labels))
 
 
 def of(row: Mapping[str, Any]) -> Tags:
     """Return our metadata of a server; what cannot be read is as if it were not there."""
     pairs = plain(row)
-    name, base = str(row.get("name") or ""), pairs.get(TOKEN, "")
-    batch = int(pairs[BATCH]) if pairs.get(BATCH, "").isdigit() else 0
+    found, name = notes.heard(pairs), str(row.get("name") or "")
+    base, batch = found["token"], found["batch"]
     index = _index(row, pairs, base) if batch and base else 0
-    if batch and index:
+    if batch:
+        found["token"] = f"{base}.{index}" if index else ""
+    if index:
         listed = notes.names_of(pairs, NAMES)
         name = listed[index - 1] if index <= len(listed) and _is_made_up(name, listed, base) else name
     return Tags(
-        token=f"{base}.{index}" if index else "" if batch else base, owner=pairs.get(OWNER, ""), name=name,
-        expires=notes.time_of(pairs.get(EXPIRES)), protected=pairs.get(PROTECTED) == "yes", group=pairs.get(GROUP, ""),
-        image=pairs.get(IMAGE, ""), login=pairs.get(LOGIN, ""), key=pairs.get(KEY, ""),
-        adopted=pairs.get(ADOPTED) == "yes", keep_stopped=pairs.get(KEEP_STOPPED) == "yes",
-        timer=pairs.get(TIMER) == "yes", resized_from=pairs.get(RESIZED, ""),
-        opened=pairs.get(OPENED) == "yes", spread=pairs.get(SPREAD, ""), batch=batch,
-        labels=marks.marked({"metadata": pairs}).labels,
+        **found, name=name, resized_from=pairs.get(RESIZED, ""), opened=pairs.get(OPENED) == "yes",
+        spread=pairs.get(SPREAD, ""), labels=marks.marked({"metadata": pairs}).labels,
     )  # fmt: skip
 
 

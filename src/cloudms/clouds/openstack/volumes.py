@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from cloudms.clouds import notes
 from cloudms.clouds.base import ResizeVolume, Volumes
 from cloudms.clouds.openstack import marks
 from cloudms.clouds.openstack.beside import Beside, Row
@@ -92,7 +93,7 @@ class Storing(Beside, Volumes, ResizeVolume):
     def _volume_of_token(self, token: str, region: str) -> dict[str, Any] | None:
         if not token:
             return None
-        rows = self.volume_rows(region, metadata=json.dumps({marks.TOKEN: token}))
+        rows = self.volume_rows(region, metadata=json.dumps({notes.TOKEN: token}))
         return next((row for row in rows if marks.marked(row).token == token), None)
 
     def _volume_zone(self, region: str, zone: str) -> str:

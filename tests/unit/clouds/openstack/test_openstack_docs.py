@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudms.clouds import notes
 from cloudms.clouds.openstack import describe, marks, settings, tags
 from cloudms.config import known
 
@@ -18,9 +19,10 @@ def test_a_setting_is_documented(name: str) -> None:
 
 
 def test_every_piece_of_metadata_is_documented() -> None:
-    ours = [value for name, value in vars(tags).items() if name.isupper() and str(value).startswith("cms:")]
+    kept = {**vars(notes), **vars(tags)}
+    ours = [value for name, value in kept.items() if name.isupper() and str(value).startswith("cms:")]
     assert len(ours) > 10
-    assert [value for value in ours if value not in (tags.PREFIX, marks.LABEL) and f"`{value}`" not in PAGE] == []
+    assert [value for value in ours if value not in (notes.PREFIX, marks.LABEL) and f"`{value}`" not in PAGE] == []
 
 
 def test_every_policy_and_every_service_that_can_be_set_is_known() -> None:

@@ -52,7 +52,7 @@ def test_more_than_nova_takes_is_refused(labels: dict[str, str]) -> None:
 def batch(names: list[str]) -> list[dict[str, Any]]:
     """Return the servers of a batch as nova calls them at first."""
     base = tags.base_name(names, "abc")
-    pairs = {tags.TOKEN: "abc", tags.OWNER: "ada", **tags.batch_pairs(names)}
+    pairs = {notes.TOKEN: "abc", notes.OWNER: "ada", **tags.batch_pairs(names)}
     return [row(f"{base}-{n}", pairs, f"{base}-{n}") for n in range(1, len(names) + 1)]
 
 
