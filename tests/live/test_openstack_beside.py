@@ -68,13 +68,6 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(scope="module")
-def account(lab: Lab) -> Iterator[Account]:
-    account = lab.account()
-    yield account
-    lab.wipe(account)
-
-
 def opened(account: Account, owner: str = "ada", **options: Any) -> Cloud:
     settings = {"region": ONE.name, **options}
     return Cloud(Setup(name="lab", options=settings, credentials=lambda: account.login, owner=owner))

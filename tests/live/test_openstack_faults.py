@@ -42,14 +42,6 @@ def lab() -> Iterator[Lab]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def account(lab: Lab) -> Iterator[Account]:
-    """Return an account for all tests here."""
-    made = lab.account()
-    yield made
-    lab.wipe(made)
-
-
 @pytest.fixture
 def cms(lab: Lab, account: Account, tmp_path: Path) -> Iterator[Cms]:
     """Return the command, which does not wait long for an answer; at the end nothing may be left of its VMs."""

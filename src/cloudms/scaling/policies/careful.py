@@ -1,11 +1,36 @@
-"""What was not measured is never taken for little: how a policy reads a level in which members are missing."""
+"""What policies of one metric share; and how they read a level: what was not measured is never taken for little."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
+from cloudms.record import Record
 from cloudms.scaling.base import METRICS, Level
 from cloudms.scaling.reading import Section
+
+
+class OneMetric(Record):
+    """A policy that looks at one metric; `label` is the name that a person gave it."""
+
+    kind: ClassVar[str]
+
+    metric: str
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return how sentences call it."""
+        return self.label or f"{self.kind} {self.metric}"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metric that it looks at."""
+        return (self.metric,)
+
+    def labelled(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings as YAML has them, with the name where one was given."""
+        return {**plain, "name": self.label} if self.label else dict(plain)
 
 
 def count(level: Level, size: int, needed: Callable[[float, int], float]) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from cloudms.record import Record
 from cloudms.scaling.base import Level, Silence, View, Wish
 from cloudms.scaling.policies import careful
 from cloudms.scaling.reading import Section
@@ -20,7 +19,7 @@ LEAST, MOST = 0.5, 2.0
 """How far today may be below and above the usual before that is no longer believed."""
 
 
-class Predictive(Record):
+class Predictive(careful.OneMetric):
     """Learns the load of each `slot` of a `period` (day or week, in `zone`) and has the members for it `ahead`.
 
     `value` is what a member shall have of the metric, as in target tracking; `margin` (0.1 is 10 %) what is added to
@@ -29,7 +28,6 @@ class Predictive(Record):
 
     kind: ClassVar[str] = "predictive"
 
-    metric: str
     value: float
     ahead: float = 600.0
     slot: float = 300.0
@@ -37,17 +35,6 @@ class Predictive(Record):
     zone: str = "UTC"
     margin: float = 0.1
     window: float = 60.0
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return how sentences call it."""
-        return self.label or f"predictive {self.metric}"
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Return the metric that it looks at."""
-        return (self.metric,)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -75,7 +62,7 @@ class Predictive(Record):
         plain: dict[str, Any] = {"metric": self.metric, "value": self.value, "period": self.period, "zone": self.zone}
         plain |= {word: f"{number(value)}s" for word, value in times.items()}
         plain["margin"] = f"{number(round(self.margin * 100, 9))}%"
-        return plain | ({"name": self.label} if self.label else {})
+        return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:
         """Return what the load calls for now, or what it usually does `ahead`, whichever is more."""

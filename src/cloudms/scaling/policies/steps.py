@@ -34,25 +34,13 @@ class Step(Record):
         return plain | {word: f"{number(amount)}%" if self.percent else int(amount)}
 
 
-class Steps(Record):
+class Steps(careful.OneMetric):
     """`steps` do not overlap; between them nothing changes."""
 
     kind: ClassVar[str] = "steps"
 
-    metric: str
     steps: tuple[Step, ...]
     window: float = 60.0
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return how sentences call it."""
-        return self.label or f"steps {self.metric}"
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Return the metric that it looks at."""
-        return (self.metric,)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -76,7 +64,7 @@ class Steps(Record):
         """Return the settings as YAML has them."""
         plain = {"metric": self.metric, "steps": [step.to_plain() for step in self.steps]}
         plain["window"] = f"{number(self.window)}s"
-        return plain | ({"name": self.label} if self.label else {})
+        return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:
         """Return the voters and what the step of the present value adds or removes."""

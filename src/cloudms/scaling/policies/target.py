@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from cloudms.record import Record
 from cloudms.scaling.base import TOTALS, Silence, View, Wish
 from cloudms.scaling.policies import careful
 from cloudms.scaling.reading import Section
 from cloudms.scaling.words import number, span, value_of
 
 
-class Target(Record):
+class Target(careful.OneMetric):
     """`value` is what a member shall have: percent, seconds, or its part of what is a total of the group.
 
     Two members at 90 % with a target of 60 % call for 2 x 90 / 60 = 3. With several of these in a group, one for each
@@ -21,20 +20,8 @@ class Target(Record):
 
     kind: ClassVar[str] = "target"
 
-    metric: str
     value: float
     window: float = 60.0
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return how sentences call it."""
-        return self.label or f"target {self.metric}"
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Return the metric that it looks at."""
-        return (self.metric,)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -51,7 +38,7 @@ class Target(Record):
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as YAML has them."""
         plain = {"metric": self.metric, "value": self.value, "window": f"{number(self.window)}s"}
-        return plain | ({"name": self.label} if self.label else {})
+        return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:
         """Return what divides the load into parts of the target."""

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, ClassVar, Self
 
-from cloudms.record import Record
 from cloudms.scaling.base import Level, Silence, View, Wish
 from cloudms.scaling.policies import careful
 from cloudms.scaling.reading import Section
 from cloudms.scaling.words import count_of, number, span, value_of
 
 
-class Threshold(Record):
+class Threshold(careful.OneMetric):
     """`add` members more when the mean is above `above`; `remove` fewer when the mean of those that stay is below it.
 
     With `below` the mean of all must be below that, too.
@@ -27,17 +26,6 @@ class Threshold(Record):
     window: float = 30.0
     add: int = 1
     remove: int = 1
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return how sentences call it."""
-        return self.label or f"threshold {self.metric}"
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Return the metric that it looks at."""
-        return (self.metric,)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -63,7 +51,7 @@ class Threshold(Record):
         plain: dict[str, Any] = {"metric": self.metric, "above": self.above}
         plain |= {"below": self.below} if self.below else {}
         plain |= {"window": f"{number(self.window)}s", "add": self.add, "remove": self.remove}
-        return plain | ({"name": self.label} if self.label else {})
+        return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:
         """Return the voters and `add`, the voters less `remove`, or the size as it is."""
