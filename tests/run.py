@@ -41,7 +41,7 @@ PYTEST_PARTS = {
     "services": ["tests/live", "-m", "services"],
 }
 PARTS = ("lint", *PYTEST_PARTS, "smoke")
-LANES = (("contracts", "live"), ("lint", "unit", "house", "services"), ("remote", "smoke"))
+LANES = (("live",), ("lint", "unit", "house", "services"), ("contracts", "remote", "smoke"))
 MEMORY = "/dev/shm"
 """A file system in memory, where thousands of small files and their fsyncs take no time."""
 WITH_OPENSTACK = frozenset(("remote", "services", "smoke"))

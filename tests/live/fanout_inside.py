@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from cloudms import paths, ssh
@@ -17,6 +18,9 @@ from cloudms.fanout.action import Command
 from cloudms.fanout.host import Host
 from cloudms.fanout.one import Outlet
 from cloudms.fanout.pool import Pool
+from cloudms.scaling.reading import Section
+from cloudms.scaling.sources import ssh as ssh_source
+from cloudms.scaling.sources.base import gathered
 from tests.live import sshd
 
 FOLDER = Path(os.environ.get("HOSTS_FOLDER", "/tmp"))
@@ -191,8 +195,31 @@ def many(pool: Pool) -> dict[str, Any]:
     return {"ok": ok, "pins": len(paths.known_hosts().read_text().splitlines()), "closed": time.monotonic() - before}
 
 
+def scaling(pool: Pool) -> dict[str, Any]:
+    """Measure members over SSH, idle and then busy; one of them does not answer."""
+    hosts = [host(1), host(2), host(3, "refuses", port=REFUSES)]
+    view: Any = SimpleNamespace(
+        ctx=SimpleNamespace(pool=lambda: pool), vms=[], now=time.time(), group="web", balancer=None
+    )
+    ssh_source.hosts_of = lambda _ctx, _vms: hosts
+    source = ssh_source.SshSource(Section({"timeout": "60s"}))
+    first = source.samples(view)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    time.sleep(1.5)
+    second = source.samples(view)
+    for each in busy:
+        each.kill()
+    hosts[:] = hosts[2:]
+    samples, problems = gathered([source], view)
+    return {
+        "first": sorted((each.metric, each.member, each.value) for each in first),
+        "second": sorted((each.metric, each.member, each.value) for each in second),
+        "silent": [len(samples), *problems],
+    }
+
+
 SCENARIOS: dict[str, Callable[[Pool], dict[str, Any]]] = {
-    each.__name__: each for each in (faults, frozen, kept, bastion, files, stopped, many)
+    each.__name__: each for each in (faults, frozen, kept, bastion, files, stopped, many, scaling)
 }
 
 if __name__ == "__main__":

@@ -120,3 +120,13 @@ def test_what_runs_is_ended_on_request_and_the_rest_not_begun(scenario: Scenario
 def test_a_hundred_hosts_twice(scenario: Scenario) -> None:
     found = scenario("many")
     assert (found["ok"], found["pins"]) == ([100, 100], 100)
+
+
+def test_members_are_measured_over_ssh(scenario: Scenario) -> None:
+    found = scenario("scaling")
+    assert [each[:2] for each in found["first"]] == [["memory", "h1"], ["memory", "h2"]]
+    assert [each[:2] for each in found["second"]] == [["cpu", "h1"], ["cpu", "h2"], ["memory", "h1"], ["memory", "h2"]]
+    assert all(0 < value <= 100 for _metric, _member, value in found["first"] + found["second"])
+    assert min(value for metric, _member, value in found["second"] if metric == "cpu") > 60
+    assert found["silent"][0] == 0
+    assert found["silent"][1].startswith("ssh: no member answers over SSH (refuses: ")
