@@ -226,18 +226,6 @@ def test_user_data_runs_at_first_boot_and_ready_waits_for_it(cms: Cms, tmp_path:
     cms("vm", "delete", name, "--yes")
 
 
-def test_debian_with_cloud_init_takes_user_data_and_ready_waits_for_the_end(cms: Cms, tmp_path: Path) -> None:
-    provide("debian", cms.home)
-    data = tmp_path / "user-data"
-    data.write_text("#cloud-config\nruncmd:\n- [sh, -c, 'sleep 3; echo made > /opt/made']\n")
-    name = f"{BASE}-debian"
-    made = boot(cms, name, "--user-data", str(data), "--timeout", "500", image="debian")[0]
-    assert made["login"] == "debian"
-    told = cms("ssh", name, "--", "cloud-init status; cat /opt/made; hostname").stdout.split("\n")
-    assert told[:3] == ["status: done", "made", name]
-    cms("vm", "delete", name, "--yes")
-
-
 def test_what_cannot_be_is_said_in_a_line(cms: Cms, vm: dict[str, Any]) -> None:
     for words, code, text in (
         (["vm", "boot", "nope", "--cloud", "local"], 3, "nope"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -106,15 +107,17 @@ def test_protection_holds_the_timer(cms: Cms) -> None:
     cms("vm", "delete", name, "--yes")
 
 
-def test_debian_with_cloud_init_ends_itself_beside_the_persons_own_data(cms: Cms, tmp_path: Path) -> None:
+def test_debian_with_cloud_init_is_ready_at_the_end_of_user_data_and_ends_itself(cms: Cms, tmp_path: Path) -> None:
     provide("debian", cms.home)
     data = tmp_path / "user-data"
-    data.write_text("#cloud-config\nruncmd:\n- [sh, -c, 'echo made > /opt/made']\n")
+    data.write_text("#cloud-config\nruncmd:\n- [sh, -c, 'sleep 3; echo made > /opt/made']\n")
     name = f"{BASE}-debian"
     words = ["vm", "boot", "debian", "--name", name, "--cloud", "local", "--label", LABEL, "--ttl", "2h"]
-    cms(*words, "--user-data", str(data), "--timeout", "500", limit=600)
-    told = cms("ssh", name, "--", "cat /opt/made; systemctl is-enabled cms-lease; systemctl is-active cms-lease").stdout
-    assert told.split() == ["made", "enabled", "active"]
+    (made,) = json.loads(cms(*words, "--user-data", str(data), "--timeout", "500", "-o", "json", limit=600).stdout)
+    assert made["login"] == "debian"
+    asked = "cloud-init status; cat /opt/made; hostname; systemctl is-enabled cms-lease; systemctl is-active cms-lease"
+    told = cms("ssh", name, "--", asked).stdout.splitlines()
+    assert told == ["status: done", "made", name, "enabled", "active"]
     cms("vm", "renew", name, "--ttl", "5s")
     until("shut off", name)
     assert cms.rows("vm", "info", name)[0]["reason"] == "its lease has ended"

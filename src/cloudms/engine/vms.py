@@ -10,6 +10,7 @@ from cloudms.context import Context
 from cloudms.engine import addresses
 from cloudms.engine.plan import Work
 from cloudms.engine.refresh import event, forget, merged
+from cloudms.engine.reserve import release
 from cloudms.engine.select import Chosen
 from cloudms.errors import CloudmsError, Conflict, Invalid, NotFound, Timeout
 from cloudms.model import Origin, Step, Vm, VmState
@@ -229,8 +230,10 @@ def stop_gracefully(work: Work, *, force: bool, timeout: float | None, kept: boo
 
 def delete(work: Work) -> Vm:
     """Delete a VM and forget it when its cloud says it is gone. Raises: Conflict (protected meanwhile)."""
-    stored = work.ctx.catalog.get("vm", work.step.params["key"])
+    key = work.step.params["key"]
+    stored = work.ctx.catalog.get("vm", key)
     if stored is None:
+        release(work.ctx, work.step.target, key)  # whoever forgot it was killed before that
         return Vm(name=work.step.target, cloud=work.step.cloud, state=VmState.TERMINATED)
     vm = Vm.from_document(stored.document)
     cloud = work.ctx.cloud(vm.cloud)

@@ -9,11 +9,11 @@ import pytest
 
 from cloudms.context import Context
 from cloudms.doors.outcome import of_operation
-from cloudms.engine import Plan, execute, groups, start, userdata
+from cloudms.engine import Plan, Work, execute, groups, start, userdata, vms
 from cloudms.engine.plan import ACTIONS
 from cloudms.engine.process import this_process
 from cloudms.errors import Conflict, Exists, Interrupted, Invalid, NotFound
-from cloudms.model import Group, OperationState, Origin, Vm, VmState
+from cloudms.model import Group, OperationState, Origin, Step, Vm, VmState
 from cloudms.verbs.group.scale import booted
 from tests.unit.calling import Call
 from tests.unit.verbs.conftest import events
@@ -517,3 +517,16 @@ def test_members_on_their_way_out_are_none(ctx: Context, call: Call) -> None:
     found = groups.members(ctx, "web")
     assert [vm.name for vm in found] == ["web-2"]
     assert all(isinstance(vm, Vm) for vm in found)
+
+
+def test_a_delete_that_was_killed_before_it_gave_the_name_back_does_so_when_it_is_resumed(
+    call: Call, ctx: Context
+) -> None:
+    call("group create", "web", size=1, cloud="one", image="micro")
+    (row,) = ctx.catalog.find("vm")
+    name = row.document["name"]
+    ctx.catalog.delete("vm", [row.key])
+    assert ctx.catalog.get("name", name) is not None
+    step = Step(action="vm.delete", cloud="one", target=name, params={"key": row.key})
+    assert vms.delete(Work(ctx, step, "op-1")).state is VmState.TERMINATED
+    assert ctx.catalog.get("name", name) is None
