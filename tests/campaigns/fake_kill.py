@@ -16,7 +16,7 @@ DESCRIPTION = (
     "resize and snapshot, secgroup create on the fake cloud: "
     "after a sweep, or a resume of the many, both sides agree"
 )
-SMOKE = 2
+SMOKE = 1
 MANY = 40
 VERBS = {
     "boot": ["vm", "boot", "micro", "--cloud", "fake", "--name", "k", "--count", "3"],
