@@ -32,14 +32,20 @@ ROOT = Path(__file__).parent.parent
 CAMPAIGNS = ROOT / "tests" / "campaigns"
 HALF = [f"tests/unit/{name}" for name in ("doors", "engine", "scaling", "verbs")]
 """About half of the work of the unit tests; the rest runs beside it, in a process that need not look at these."""
+ON_OPENSTACK = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/live/test_openstack*.py"))]
+"""Those that wait for an OpenStack; what waits for other servers runs beside them."""
 PYTEST_PARTS = {
-    "unit": ["tests/unit", *[f"--ignore={folder}" for folder in HALF]],
-    "contracts": ["tests/contracts", "-m", "not services"],
-    "remote": ["tests/contracts", "-m", "services"],
-    "house": ["tests/house"],
-    "live": ["tests/live", "-m", "not services"],
-    "services": ["tests/live", "-m", "services"],
+    "unit": [["tests/unit", *[f"--ignore={folder}" for folder in HALF]], HALF],
+    "contracts": [["tests/contracts", "-m", "not services"]],
+    "remote": [["tests/contracts", "-m", "services"]],
+    "house": [["tests/house"]],
+    "live": [["tests/live", "-m", "not services"]],
+    "services": [
+        ["tests/live", "-m", "services", *[f"--ignore={file}" for file in ON_OPENSTACK]],
+        [*ON_OPENSTACK, "-m", "services"],
+    ],
 }
+"""What pytest is given, in one process or in several at once."""
 PARTS = ("lint", *PYTEST_PARTS, "smoke")
 LANES = (("live",), ("lint", "unit", "house", "services"), ("contracts", "remote", "smoke"))
 MEMORY = "/dev/shm"
@@ -84,7 +90,7 @@ def pytest_part(name: str, extra: list[str]) -> Tally:
     in_memory = name == "unit" and os.access(MEMORY, os.W_OK)
     with tempfile.TemporaryDirectory(prefix="cms-test-", dir=MEMORY if in_memory else None) as folder:
         slowest = ["--durations=12", "--durations-min=10"]
-        shares = [PYTEST_PARTS[name], HALF] if name == "unit" else [PYTEST_PARTS[name]]
+        shares = PYTEST_PARTS[name]
         reports = [Path(folder) / f"report-{number}.xml" for number, _ in enumerate(shares)]
         argvs = [
             [sys.executable, "-m", "pytest", *share, *slowest, f"--junitxml={report}", *extra]

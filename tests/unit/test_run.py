@@ -89,10 +89,13 @@ def test_all_parts_run_in_lanes_and_every_count_arrives(
     assert out.splitlines()[-1] == "0 passed, 3 failed"
 
 
-def test_every_unit_test_is_in_one_half() -> None:
-    rest = [word.removeprefix("--ignore=") for word in run.PYTEST_PARTS["unit"][1:]]
-    assert rest == run.HALF
-    assert all((run.ROOT / folder).is_dir() for folder in run.HALF)
+@pytest.mark.parametrize("part", ["unit", "services"])
+def test_what_one_share_leaves_out_is_the_other(part: str) -> None:
+    rest, other = run.PYTEST_PARTS[part]
+    named = [word for word in other if word.startswith("tests/")]
+    assert [word.removeprefix("--ignore=") for word in rest if word.startswith("--ignore=")] == named
+    assert named
+    assert all((run.ROOT / place).exists() for place in named)
 
 
 def test_every_part_is_in_one_lane() -> None:
