@@ -71,7 +71,11 @@ def begun(cms: Cms, *words: str) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str], limit: float = 240.0) -> tuple[int, list[dict[str, Any]], str]:
     """Return exit code, rows and messages of a command when it has ended."""
-    out, said = process.communicate(timeout=limit)
+    with process:
+        try:
+            out, said = process.communicate(timeout=limit)
+        finally:
+            process.kill()
     assert "Traceback" not in said, said
     found = json.loads(out) if out.strip() else []
     return process.returncode, found if isinstance(found, list) else [found], said
@@ -149,7 +153,8 @@ def test_a_resize_goes_on_when_its_host_comes_back(cms: Cms, lab: Lab, account: 
 def test_a_dead_message_bus_doubles_no_vm(cms: Cms, lab: Lab, account: Account) -> None:
     cms.boot("before")
     with lab.without("rabbit"):
-        boot = begun(cms, "vm", "boot", "--name", "web", "--count", "3", "--flavor", FLAVOR)
+        words = ("vm", "boot", "--name", "web", "--count", "3", "--flavor", FLAVOR)
+        boot = begun(cms, *words, "--timeout", "120")  # what nova said on the dead bus may be lost for good
         listed = {row["name"] for row in json.loads(cms.run("vm", "list", "--refresh", "-o", "json").stdout)}
         assert "before" in listed
         until(lambda: boot.poll() is not None or lab.things(account, "server")[1:], "nova has heard of it")

@@ -36,8 +36,9 @@ class Terminal:
 
     def __init__(self, env: dict[str, str], *words: str) -> None:
         self.child = pexpect.spawn(
-            CMS[0], [*CMS[1:], *words], env=env, encoding="utf-8", timeout=30, dimensions=(40, 120)
-        )
+            CMS[0], [*CMS[1:], *words], env=env, encoding="utf-8", timeout=60, dimensions=(40, 120),
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
+        )  # fmt: skip
 
     def prompt(self, text: str) -> str:
         """Wait for a prompt and return what was shown before it."""
