@@ -117,7 +117,7 @@ def _lines(file: Path) -> Iterator[Mapping[str, Any]]:
     for number, text in enumerate(texts[:-1], 1):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise Invalid(f"{file}:{number} is no line of a ledger", hint="cms load run --ledger FILE writes one")

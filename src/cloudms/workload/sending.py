@@ -60,7 +60,7 @@ class Aim:
 
 def checked(request: Request, reply: Reply) -> Reply:
     """Return a reply, or what is wrong with it when it does not answer this request."""
-    if reply.status == 200 and (reply.document.get("id") != request.id or not reply.document.get("hash")):
+    if 200 <= reply.status < 400 and (reply.document.get("id") != request.id or not reply.document.get("hash")):
         return Reply(reason="what came is no answer to this request")
     return reply
 

@@ -109,6 +109,16 @@ def test_a_store_that_was_not_asked_is_said(call: Call, ctx: Context, plates: Pl
         next(call("load check", ledger, store="http://127.0.0.1:1", token_file=other))
 
 
+def test_what_was_measured_is_shown_although_the_store_does_not_answer(
+    call: Call, plates: Plates, tmp_path: Path
+) -> None:
+    more = {**plates.more, "store": "http://127.0.0.1:1"}
+    rows: list[Any] = []
+    with pytest.raises(NotReady):
+        rows.extend(call("load run", url=plates.url, rate=1.0, for_="2s", ledger=tmp_path / "plates.ledger", **more))
+    assert rows[-1].answered == 2
+
+
 def test_any_address_takes_a_load(call: Call, plates: Plates, tmp_path: Path) -> None:
     ledger = tmp_path / "health.ledger"
     url = f"{plates.url}/health"

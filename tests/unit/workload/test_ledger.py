@@ -139,7 +139,15 @@ def test_the_ledger_of_a_killed_load_has_its_open_requests(written: Written) -> 
 
 
 def test_what_is_no_ledger_is_said(tmp_path: Path, written: Written) -> None:
-    for content in (b"", b"no ledger\n", b"[1]\n", b'{"other": 1}\n', b"\xff\xfe\n", b'{"load": "aa", "version": 9}\n'):
+    for content in (
+        b"",
+        b"[" * 100_000 + b"\n",
+        b"no ledger\n",
+        b"[1]\n",
+        b'{"other": 1}\n',
+        b"\xff\xfe\n",
+        b'{"load": "aa", "version": 9}\n',
+    ):
         written.file.write_bytes(content)
         with pytest.raises(Invalid, match="is no"):
             Lines(written.file)

@@ -10,7 +10,7 @@ from random import Random
 from typing import Annotated
 
 from cloudms.context import Context
-from cloudms.errors import Interrupted, Invalid, Partial
+from cloudms.errors import CloudmsError, Interrupted, Invalid, Partial
 from cloudms.units import duration
 from cloudms.verb import LOCAL, Doc, File, Names, verb
 from cloudms.verbs.load.aim import at
@@ -106,8 +106,12 @@ def run(
     finally:
         book.close()
         aim.close()
-    verdict = proof(ctx, ledger, store, token_file, needed=False) if ledger is not None else None
     row = meter.whole(load.seconds)
+    try:
+        verdict = proof(ctx, ledger, store, token_file, needed=False) if ledger is not None else None
+    except CloudmsError:
+        yield row  # what was measured is shown, whatever keeps it from being proved
+        raise
     yield row.with_(ledger=verdict.to_public() if verdict else {})
     _end(ctx, row, verdict, stopped=stopped)
 
