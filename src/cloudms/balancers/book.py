@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudms import paths
+from cloudms.balancers.settings import MOST_SLOTS
 from cloudms.errors import Invalid, NoCapacity, NotFound, NotReady
 from cloudms.record import Record
 
@@ -92,15 +93,22 @@ class Book(Record):
         return self.having(self.member(name).with_(wanted=wanted))
 
 
-def check_member(name: str, host: str, port: int) -> None:
-    """Refuse what names no member or no place where one is reached. Raises: Invalid."""
+def check_member(name: str, host: str, port: int, slots: int) -> None:
+    """Refuse what names no member, no place where one is reached, or no number of slots. Raises: Invalid."""
     plain = name.isascii() and name.isprintable() and not set(name) & set(" /;,\"'\\#")
     if not name or not plain or len(name) > _LONGEST:
         raise Invalid(f"{name!r} is no name of a member", hint="letters, digits, dots and dashes")
     if not host or not host.isascii() or not host.isprintable() or set(host) & set(" /;,\"'\\#"):
         raise Invalid(f"{host!r} is no address of a member", hint="for instance 127.77.0.6")
+    check_service(port, slots)
+
+
+def check_service(port: int, slots: int) -> None:
+    """Refuse what is no port or no number of slots; 0 slots: as the settings say. Raises: Invalid."""
     if not 0 < port < 65536:
         raise Invalid(f"{port} is no port", hint="for instance 8080")
+    if not 0 <= slots <= MOST_SLOTS:
+        raise Invalid(f"{slots} is no number of slots", hint=f"1 to {MOST_SLOTS}, such as 4")
 
 
 def read(folder: Path) -> Book:

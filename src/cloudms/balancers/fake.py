@@ -50,7 +50,7 @@ class FakeBalancer(Balancer):
 
     def add(self, name: str, host: str, port: int, *, slots: int = 0) -> None:
         """Write a member down."""
-        book.check_member(name, host, port)
+        book.check_member(name, host, port, slots)
         entry = Entry(name=name, host=host, port=port, slots=slots or self.settings.slots)
         self._change(lambda now: now.placed(entry, self.settings.most))
 

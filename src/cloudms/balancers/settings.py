@@ -11,7 +11,10 @@ from cloudms.names import nearest
 from cloudms.record import Record
 from cloudms.units import duration
 
+MOST_SLOTS = 100_000
+"""Requests that a member may work on at a time."""
 _LONGEST_PATH = 200
+_SHOWN = 60
 
 
 class Settings(Record):
@@ -47,12 +50,14 @@ class Settings(Record):
         for name, (least, greatest) in _BOUNDS.items():
             value = getattr(self, name)
             if not least <= value <= greatest:
-                raise Invalid(f"{name} {value:g} is not between {least:g} and {greatest:g}", hint=_HINT)
+                text = f"{name} {str(value)[:_SHOWN]} is not between {least:g} and {greatest:g}"
+                raise Invalid(text, hint=_HINT, details={"setting": name})
         if self.address:
             _check_address(self.address)
         plain = self.check.isascii() and self.check.isprintable() and not set(self.check) & set(" \"'\\#")
         if self.check and not (self.check.startswith("/") and plain and len(self.check) <= _LONGEST_PATH):
-            raise Invalid(f"check {self.check!r} is no path", hint="for instance /health, or '' for a connection only")
+            hint = "for instance /health, or '' for a connection only"
+            raise Invalid(f"check {self.check[:_SHOWN]!r} is no path", hint=hint, details={"setting": "check"})
 
     @classmethod
     def from_plain(cls, given: Mapping[str, Any]) -> Settings:
@@ -63,9 +68,9 @@ class Settings(Record):
         values = {}
         for name, value in given.items():
             if name not in cls.field_names():
-                close = nearest(name, cls.field_names())
+                close = nearest(str(name), cls.field_names())
                 hint = f"did you mean '{close}'" if close else f"there are {', '.join(cls.field_names())}"
-                raise Invalid(f"a balancer has no setting '{name}'", hint=hint, details={"setting": name})
+                raise Invalid(f"a balancer has no setting '{str(name)[:_SHOWN]}'", hint=hint, details={"setting": name})
             if value is not None:
                 values[name] = _typed(name, value, cls._defaults[name])
         return cls(**values)
@@ -77,7 +82,7 @@ class Settings(Record):
 
 _HINT = "see the settings of a balancer in docs/balancer.md"
 _BOUNDS: Mapping[str, tuple[float, float]] = {
-    "port": (1, 65535), "member_port": (1, 65535), "slots": (1, 100_000), "most": (1, 4000), "interval": (0.1, 3600),
+    "port": (1, 65535), "member_port": (1, 65535), "slots": (1, MOST_SLOTS), "most": (1, 4000), "interval": (0.1, 3600),
     "fall": (1, 100), "rise": (1, 100), "retries": (0, 100), "connect": (0.1, 600), "timeout": (0.1, 86400),
     "queue": (0.1, 86400), "hold": (0, 86400),
 }  # fmt: skip
@@ -85,23 +90,28 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
 
 def _typed(name: str, value: Any, like: Any) -> Any:
     """Return a value as the type of a default; durations may be written as people do. Raises: Invalid."""
+    if isinstance(like, float):
+        try:
+            return duration(value)
+        except Invalid as error:
+            raise Invalid(f"{name}: {error.message}", hint=error.hint, details={"setting": name}) from None
     if isinstance(like, bool):
         if isinstance(value, bool):
             return value
-        raise Invalid(f"{name} {value!r} is neither true nor false", hint=_HINT, details={"setting": name})
+        raise _wrong(name, value, "neither true nor false")
     if isinstance(like, str):
         if isinstance(value, str):
             return value
-        raise Invalid(f"{name} {value!r} is no text", hint=_HINT, details={"setting": name})
-    if isinstance(like, float):
-        return duration(value)
+        raise _wrong(name, value, "no text")
     try:
         number = int(str(value))
     except ValueError:
-        raise Invalid(f"{name} {value!r} is no whole number", hint=_HINT, details={"setting": name}) from None
-    if isinstance(value, bool):
-        raise Invalid(f"{name} {value!r} is no whole number", hint=_HINT, details={"setting": name})
+        raise _wrong(name, value, "no whole number") from None
     return number
+
+
+def _wrong(name: str, value: Any, why: str) -> Invalid:
+    return Invalid(f"{name} {repr(value)[:_SHOWN]} is {why}", hint=_HINT, details={"setting": name})
 
 
 def _check_address(address: str) -> None:
@@ -109,4 +119,5 @@ def _check_address(address: str) -> None:
         ipaddress.ip_address(address)
     except ValueError:
         hint = "for instance 127.87.0.1, or 0.0.0.0 for every address of this machine"
-        raise Invalid(f"{address!r} is no address to listen on", hint=hint) from None
+        text = f"{address[:_SHOWN]!r} is no address to listen on"
+        raise Invalid(text, hint=hint, details={"setting": "address"}) from None

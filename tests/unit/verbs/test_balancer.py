@@ -134,6 +134,24 @@ def test_what_is_no_vm_is_added_by_its_place(call: Call, made: None) -> None:
             call("balancer add", "web", members, host="192.0.2.7")
 
 
+@pytest.mark.parametrize(
+    "more", [{"slots": -3}, {"slots": 10**6}, {"port": 0}, {"port": 99999}, {"host": "a b"}], ids=str
+)
+def test_a_member_that_cannot_be_is_refused_before_anything_is_done(
+    call: Call, made: None, more: dict[str, object]
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        call("balancer add", "web", ["legacy"], **{"host": "192.0.2.7", **more})
+    assert refused.value.hint
+    assert call("balancer stats", "web").items == ()
+
+
+def test_nobody_is_no_member(call: Call, made: None) -> None:
+    for word in ("ready", "drain", "remove"):
+        with pytest.raises(Invalid, match="no member is named"):
+            call(f"balancer {word}", "web", [])
+
+
 def test_who_is_not_there_is_named(call: Call, made: None) -> None:
     with pytest.raises(NotFound, match="web-9"):
         call("balancer add", "web", ["web-9"])

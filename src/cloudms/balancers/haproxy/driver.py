@@ -119,7 +119,7 @@ class HaproxyBalancer(Balancer):
 
     def add(self, name: str, host: str, port: int, *, slots: int = 0) -> None:
         """Set a free slot to a member, checked and without requests."""
-        book.check_member(name, host, port)
+        book.check_member(name, host, port, slots)
         entry = Entry(name=name, host=resolved(host), port=port, slots=slots or self.settings.slots)
         self._change(name, lambda now, busy: now.placed(entry, self.settings.most, busy))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from cloudms import names as naming
-from cloudms.balancers import store
+from cloudms.balancers import book, store
 from cloudms.balancers.base import Balancer, Server
 from cloudms.balancers.leave import leave
 from cloudms.balancers.reach import where
@@ -41,11 +41,14 @@ def add(
     set`). A member that is there already is looked for at its present address.
     """
     balancer = store.opened(ctx, store.find(ctx, name))
-    shared = {"balancer": name, "slots": slots or 0, "hold": hold, "port": port or balancer.settings.member_port}
+    reached = balancer.settings.member_port if port is None else port
+    book.check_service(reached, slots or 0)
+    shared = {"balancer": name, "slots": slots or 0, "hold": hold, "port": reached}
     if host is not None:
         named = naming_of(members)
         if len(named) != 1:
             raise Invalid("--host is where one member is reached", hint=f"cms balancer add {name} NAME --host {host}")
+        book.check_member(named[0], host, reached, slots or 0)
         found = [Step(action="balancer.add", cloud="", target=named[0], params={**shared, "host": host})]
     else:
         vms = groups.members(ctx, name, ",".join(members))
@@ -125,6 +128,8 @@ def _plan(ctx: Context, word: str, name: str, members: list[str], **more: float)
     """Return the plan for members that are behind a balancer. Raises: NotFound (one is not), NotReady (not up)."""
     there = {server.name for server in store.opened(ctx, store.find(ctx, name)).servers()}
     wanted = naming_of(members)
+    if not wanted:
+        raise Invalid("no member is named", hint=f"cms balancer {word} {name} NAME")
     missing = [each for each in wanted if each not in there]
     if missing:
         few = f"there are {naming.compress(sorted(there))}" if there else "there is nobody"
