@@ -18,11 +18,16 @@ def duration(text: object) -> float:
         return 0.0
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", plain)
     if not parts or "".join(number + unit for number, unit in parts) != plain.replace(" ", ""):
-        raise Invalid(f"'{text}' is not a duration", hint="for instance 90s, 15m, 8h, 2d or never")
+        raise Invalid(f"'{str(text)[:60]}' is not a duration", hint="for instance 90s, 15m, 8h, 2d or never")
     seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
     if seconds > _LONGEST:
-        raise Invalid(f"'{text}' is longer than a century", hint="never is a duration, too")
+        raise Invalid(f"'{str(text)[:60]}' is longer than a century", hint="never is a duration, too")
     return seconds
+
+
+def plain(count: float) -> str:
+    """Return a number as people write it, to nine digits after the point and never with an exponent: 90, 0.5."""
+    return f"{count:.9f}".rstrip("0").rstrip(".")
 
 
 def size(count: float) -> str:

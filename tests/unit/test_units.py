@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloudms.errors import Invalid
-from cloudms.units import duration, size
+from cloudms.units import duration, plain, size
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ def test_durations_are_read_as_written(text: str, seconds: float) -> None:
 def test_what_is_no_duration_or_ends_at_no_date_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         duration(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0.0, "0"), (90.0, "90"), (100.5, "100.5"), (1e-7, "0.0000001"), (1e-12, "0")]
+)
+def test_numbers_are_written_so_that_they_can_be_read_again(count: float, text: str) -> None:
+    assert plain(count) == text
+    assert duration(f"{text}s") == pytest.approx(count, abs=1e-9)
 
 
 @pytest.mark.parametrize(

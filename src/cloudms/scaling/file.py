@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cloudms import registry
+from cloudms.balancers import store
 from cloudms.balancers.settings import Settings
 from cloudms.config import reader
-from cloudms.errors import ConfigError, Invalid
+from cloudms.errors import ConfigError, Invalid, NotFound
 from cloudms.scaling.hooks import hooks_of
+from cloudms.scaling.reading import Section
 from cloudms.scaling.sources.base import sources_of
 from cloudms.scaling.spec import ScalingSpec
 
@@ -24,6 +27,10 @@ def read(file: Path) -> ScalingSpec:
         hint = problem.hint
         hint = "begin it with 'policies:'" if "cloudmesh:" in hint else hint
         raise ConfigError(problem.message, hint=hint, details=problem.details) from None
+    if not document.tree:
+        raise ConfigError(
+            f"{file} says nothing", hint="begin it with 'policies:'", details={"file": str(file), "line": 1}
+        )
     try:
         spec = ScalingSpec.from_plain(document.tree)
         sources_of(spec)
@@ -41,11 +48,17 @@ def read(file: Path) -> ScalingSpec:
 
 
 def _check_balancer(spec: ScalingSpec) -> None:
+    section = Section(spec.balancer, ("balancer",))
+    kind = section.text("kind", store.KIND)
+    try:
+        registry.load("cloudms.balancers", kind)
+    except NotFound as problem:
+        raise section.wrong(f"cannot be '{kind[:60]}'", problem.hint, "kind") from None
     try:
         Settings.from_plain({key: value for key, value in spec.balancer.items() if key != "kind"})
     except Invalid as problem:
-        path = ["balancer", *[str(problem.details["setting"])] * ("setting" in problem.details)]
-        raise Invalid(problem.message, hint=problem.hint, details={"path": path}) from None
+        path = ["balancer", str(problem.details.get("setting", ""))]
+        raise Invalid(f"balancer: {problem.message}", hint=problem.hint, details={"path": path}) from None
 
 
 def _line(document: reader.Document, path: Sequence[str], file: Path) -> tuple[str, int]:

@@ -12,6 +12,8 @@ from cloudms.names import nearest
 
 T = TypeVar("T")
 
+_SHOWN = 60
+
 
 class Section:
     """A section of plain settings and where it stands, such as `policies.0`.
@@ -62,8 +64,8 @@ class Section:
         value = self.plain.get(key)
         if value is None:
             return self._default(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise self.wrong(f"is {value!r} and not a number", f"for instance: {key}: {_example(default)}", key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not finite(value):
+            raise self.wrong(f"is {shown(value)} and not a number", f"for instance: {key}: {_example(default)}", key)
         if value < least or value > most or (above is not None and value <= above):
             bound = f"more than {above:g}" if above is not None else f"{least:g} or more"
             raise self.wrong(f"is {value:g}", f"it is {bound}" + (f", up to {most:g}" if most < 1e12 else ""), key)
@@ -81,7 +83,7 @@ class Section:
         value = self.plain.get(key)
         if isinstance(value, str) and value.strip().endswith("%"):
             plain = value.strip()[:-1].strip()
-            value = float(plain) if plain.replace(".", "", 1).isdigit() else value
+            value = float(plain) if plain.replace(".", "", 1).isdecimal() else value
         return Section({key: value}, self.path).number(key, default, most=most)
 
     def seconds(self, key: str, default: float | None = None, *, least: float = 0.0) -> float:
@@ -92,9 +94,9 @@ class Section:
         try:
             found = units.duration(value)
         except Invalid as error:
-            raise self.wrong(f"is {value!r}: {error.message}", error.hint, key) from None
+            raise self.wrong(f"is {shown(value)}: {error.message}", error.hint, key) from None
         if found < least:
-            raise self.wrong(f"is {value}", f"it is {least:g}s or longer", key)
+            raise self.wrong(f"is {str(value)[:_SHOWN]}", f"it is {least:g}s or longer", key)
         return found
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -121,7 +123,7 @@ class Section:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self.wrong(f"is {value!r} and neither true nor false", f"for instance: {key}: true", key)
+            raise self.wrong(f"is {shown(value)} and neither true nor false", f"for instance: {key}: true", key)
         return value
 
     def plain_of(self, key: str) -> dict[str, Any]:
@@ -132,6 +134,20 @@ class Section:
         if default is None:
             raise self.wrong("is missing", f"write {key}: and its value", key)
         return default
+
+
+def shown(value: Any) -> str:
+    """Return what a person wrote, as a sentence has it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def finite(value: float) -> bool:
+    """Whether a number is one to reckon with; whole ones may have more digits than any float."""
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _example(default: float | None) -> str:

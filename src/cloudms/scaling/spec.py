@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from cloudms import registry
+from cloudms import registry, units
 from cloudms.errors import Invalid, NotFound
 from cloudms.record import Record
 from cloudms.scaling.base import Policy
@@ -34,7 +34,7 @@ class Rate(Record):
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as YAML has it."""
-        return {"percent" if self.percent else "members": _short(self.count), "per": _time(self.per)}
+        return {"percent" if self.percent else "members": _short(self.count), "per": f"{units.plain(self.per)}s"}
 
 
 class ScalingSpec(Record):
@@ -112,15 +112,18 @@ class ScalingSpec(Record):
             "policies": [{"kind": each.kind, **each.to_plain()} for each in self.policies],
             "min": self.min,
             "max": self.max,
-            "interval": _time(self.interval),
-            "tolerance": f"{_short(self.tolerance * 100)}%",
-            "stabilisation": {"up": _time(self.stabilise_up), "down": _time(self.stabilise_down)},
+            "interval": f"{units.plain(self.interval)}s",
+            "tolerance": f"{units.plain(self.tolerance * 100)}%",
+            "stabilisation": {
+                "up": f"{units.plain(self.stabilise_up)}s",
+                "down": f"{units.plain(self.stabilise_down)}s",
+            },
             "rates": {way: [rate.to_plain() for rate in found] for way, found in rates.items() if found},
-            "cooldown": {"up": _time(self.cooldown_up), "down": _time(self.cooldown_down)},
-            "warm_up": _time(self.warm_up),
+            "cooldown": _times(up=self.cooldown_up, down=self.cooldown_down),
+            "warm_up": f"{units.plain(self.warm_up)}s",
             "max_cost": _short(self.max_cost),
-            "replace": {"members": self.replace, "per": _time(self.replace_per)},
-            "drain": _time(self.drain),
+            "replace": {"members": self.replace, "per": f"{units.plain(self.replace_per)}s"},
+            "drain": f"{units.plain(self.drain)}s",
             "on_in": self.on_in,
             "standby": self.standby,
         }
@@ -198,5 +201,5 @@ def _short(number: float) -> float:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def _time(seconds: float) -> str:
-    return f"{_short(seconds)}s"
+def _times(**seconds: float) -> dict[str, str]:
+    return {name: f"{units.plain(value)}s" for name, value in seconds.items()}

@@ -209,6 +209,35 @@ def test_a_wrong_setting_is_named(plain: dict[str, Any], message: str, hint: str
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"warm_up": "0.0000001s", "tolerance": "0.00000001%"},
+        {"stabilisation": {"down": "1234.567s"}, "cooldown": {"up": "0.00001s"}},
+        policy(kind="target", value=60, window="1234.567s"),
+        policy(kind="queue", metric="tasks", busy="33.3333%", window="100.5s"),
+        policy(kind="predictive", metric="requests", value=6, margin="12.3456%", window="100.25s"),
+        policy(kind="steps", steps=[{"from": 70, "add": "0.0001%"}], window="100.5s"),
+        policy(kind="schedule", times={"at": "08:00", "until": "09:00", "size": 1}, ahead="100.5s"),
+    ],
+    ids=str,
+)
+def test_odd_numbers_survive_being_stored(plain: dict[str, Any]) -> None:
+    spec = ScalingSpec.from_plain(plain)
+    assert ScalingSpec.from_document(json.loads(json.dumps(spec.to_document()))) == spec
+
+
+@pytest.mark.parametrize(
+    "value", ["²%", "½", "1.2.3%", ".%", float("nan"), 10**400, "9" * 5000, True, [1], {"a": 1}], ids=lambda _: ""
+)
+def test_what_is_no_number_is_told_in_a_line(value: Any) -> None:
+    for key in ("tolerance", "min", "max_cost", "interval", "warm_up"):
+        with pytest.raises(Invalid) as caught:
+            ScalingSpec.from_plain({key: value})
+        assert len(caught.value.message) < 250
+        assert caught.value.hint
+
+
 def test_hours_are_read_as_yaml_reads_them() -> None:
     """YAML takes 18:30 without quotes for a number of minutes."""
     times = {"days": ["sat", "sun"], "at": 1110, "until": "24:00", "size": 2}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from cloudms import units
 from cloudms.scaling.base import Level, Silence, View, Wish
 from cloudms.scaling.policies import careful
 from cloudms.scaling.reading import Section
@@ -60,8 +61,8 @@ class Predictive(careful.OneMetric):
         """Return the settings as YAML has them."""
         times = {"ahead": self.ahead, "slot": self.slot, "window": self.window}
         plain: dict[str, Any] = {"metric": self.metric, "value": self.value, "period": self.period, "zone": self.zone}
-        plain |= {word: f"{number(value)}s" for word, value in times.items()}
-        plain["margin"] = f"{number(round(self.margin * 100, 9))}%"
+        plain |= {word: f"{units.plain(value)}s" for word, value in times.items()}
+        plain["margin"] = f"{units.plain(self.margin * 100)}%"
         return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from cloudms import units
 from cloudms.record import Record
 from cloudms.scaling.base import Level, Silence, View, Wish
 from cloudms.scaling.policies import careful
@@ -53,8 +54,12 @@ class Queue(Record):
 
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as YAML has them."""
-        plain: dict[str, Any] = {"metric": self.metric, "per_member": self.per_member, "busy": f"{number(self.busy)}%"}
-        plain["window"] = f"{number(self.window)}s"
+        plain: dict[str, Any] = {
+            "metric": self.metric,
+            "per_member": self.per_member,
+            "busy": f"{units.plain(self.busy)}%",
+        }
+        plain["window"] = f"{units.plain(self.window)}s"
         return plain | ({"name": self.label} if self.label else {})
 
     def wish(self, observed: View, size: int) -> Wish | Silence:

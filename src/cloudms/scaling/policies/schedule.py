@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Self
 
+from cloudms import units
 from cloudms.record import Record
 from cloudms.scaling.base import Silence, View, Wish
-from cloudms.scaling.reading import Section
-from cloudms.scaling.words import count_of, number
+from cloudms.scaling.reading import Section, shown
+from cloudms.scaling.words import count_of
 from cloudms.scaling.zones import zone, zone_of
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -86,7 +87,7 @@ class Schedule(Record):
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as YAML has them."""
         plain: dict[str, Any] = {"zone": self.zone, "times": [each.to_plain() for each in self.times]}
-        plain |= {"ahead": f"{number(self.ahead)}s", "otherwise": self.otherwise}
+        plain |= {"ahead": f"{units.plain(self.ahead)}s", "otherwise": self.otherwise}
         return plain | ({"name": self.label} if self.label else {})
 
     def wish(self, observed: View, size: int) -> Wish | Silence:
@@ -147,7 +148,7 @@ def _minute(section: Section, key: str) -> int:
         return value  # YAML reads 08:00 as the number of its minutes
     match = re.fullmatch(r"(\d{1,2}):(\d\d)", str(value or ""))
     if not match or int(match[1]) > 24 or int(match[2]) > 59 or (match[1] == "24" and match[2] != "00"):
-        raise section.wrong(f"is {value!r} and no time of the day", f"for instance: {key}: '08:30'", key)
+        raise section.wrong(f"is {shown(value)} and no time of the day", f"for instance: {key}: '08:30'", key)
     return int(match[1]) * 60 + int(match[2])
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any, ClassVar, Self
 
+from cloudms import units
 from cloudms.errors import Invalid
 from cloudms.record import Record
 from cloudms.scaling.base import Silence, View, Wish
@@ -31,7 +32,7 @@ class Step(Record):
         plain: dict[str, Any] = {word: value for word, value in bounds.items() if abs(value) != inf}
         amount = abs(self.change)
         word = "add" if self.change > 0 else "remove"
-        return plain | {word: f"{number(amount)}%" if self.percent else int(amount)}
+        return plain | {word: f"{units.plain(amount)}%" if self.percent else int(amount)}
 
 
 class Steps(careful.OneMetric):
@@ -63,7 +64,7 @@ class Steps(careful.OneMetric):
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as YAML has them."""
         plain = {"metric": self.metric, "steps": [step.to_plain() for step in self.steps]}
-        plain["window"] = f"{number(self.window)}s"
+        plain["window"] = f"{units.plain(self.window)}s"
         return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:
@@ -102,7 +103,7 @@ def _step(section: Section) -> Step:
     word = "add" if "add" in section.plain else "remove"
     percent = str(section.plain[word]).strip().endswith("%")
     amount = section.percent(word, 0.0, most=10_000) if percent else float(section.whole(word, least=1))
-    if not amount:
+    if not round(amount, 9):
         raise section.wrong("is nothing", EXAMPLE, word)
     low = section.number("from", -inf) if "from" in section.plain else -inf
     high = section.number("to", inf) if "to" in section.plain else inf

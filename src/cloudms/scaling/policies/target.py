@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from cloudms import units
 from cloudms.scaling.base import TOTALS, Silence, View, Wish
 from cloudms.scaling.policies import careful
 from cloudms.scaling.reading import Section
-from cloudms.scaling.words import number, span, value_of
+from cloudms.scaling.words import span, value_of
 
 
 class Target(careful.OneMetric):
@@ -37,7 +38,7 @@ class Target(careful.OneMetric):
 
     def to_plain(self) -> dict[str, Any]:
         """Return the settings as YAML has them."""
-        plain = {"metric": self.metric, "value": self.value, "window": f"{number(self.window)}s"}
+        plain = {"metric": self.metric, "value": self.value, "window": f"{units.plain(self.window)}s"}
         return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, ClassVar, Self
 
+from cloudms import units
 from cloudms.scaling.base import Level, Silence, View, Wish
 from cloudms.scaling.policies import careful
 from cloudms.scaling.reading import Section
-from cloudms.scaling.words import count_of, number, span, value_of
+from cloudms.scaling.words import count_of, span, value_of
 
 
 class Threshold(careful.OneMetric):
@@ -50,7 +51,7 @@ class Threshold(careful.OneMetric):
         """Return the settings as YAML has them."""
         plain: dict[str, Any] = {"metric": self.metric, "above": self.above}
         plain |= {"below": self.below} if self.below else {}
-        plain |= {"window": f"{number(self.window)}s", "add": self.add, "remove": self.remove}
+        plain |= {"window": f"{units.plain(self.window)}s", "add": self.add, "remove": self.remove}
         return self.labelled(plain)
 
     def wish(self, observed: View, size: int) -> Wish | Silence:

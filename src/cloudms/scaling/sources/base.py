@@ -47,7 +47,7 @@ class Source(ABC):
         settings.known("metrics", *self.KEYS)
         self.settings = settings
         listed = settings.plain.get("metrics") or self.metrics
-        chosen = [listed] if isinstance(listed, str) else list(listed)
+        chosen = list(listed) if isinstance(listed, list | tuple) else [listed]
         wrong = [str(each) for each in chosen if each not in self.metrics]
         if wrong:
             raise settings.wrong(f"cannot be '{wrong[0][:60]}'", f"it measures {', '.join(self.metrics)}", "metrics")
