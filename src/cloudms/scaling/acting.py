@@ -76,7 +76,9 @@ class Acting(Keeping):
             each for each in self._members.values() if each.status in roster.SERVING and each.since >= pending.begun
         ]
         wanted = pending.boot + len(pending.wake)
-        dead = all(self._status(key) in ("sick", "off", "standby", "") for key in pending.gone)
+        dead = pending.kind == "replace" and all(
+            self._status(key) in ("sick", "off", "standby", "") for key in pending.gone
+        )
         return len(fresh) >= wanted or dead
 
     def _down(self, scaler: Scaler, pending: Pending, now: float) -> Scaler:

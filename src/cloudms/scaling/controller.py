@@ -324,20 +324,30 @@ class Controller(Acting):
             return None
         old = [vm for vm in self._vms.values() if outdated(self.group, vm, scaler.roll)]
         asleep = [vm for vm in old if self._status(vm.key) == "standby"]
+        awake = [vm for vm in old if self._status(vm.key) not in ("off", "draining", "standby")]
         batch = int(scaler.roll.get("batch", 1))
-        chosen = (asleep or [vm for vm in old if self._status(vm.key) not in ("off", "draining")])[:batch]
+        chosen = (awake or asleep)[:batch]
         if not chosen:
             self._tell(f"all members have {like(scaler.roll)}")
             store.change(self.ctx, self.group, lambda now: now.with_(roll=None), mine=self._turn.owner)
             return None
+        proved = not awake and self._proved(scaler.roll)
         pending = Pending(
-            token=new_token(self.ctx), kind="roll", phase="down" if asleep else "up", begun=now,
-            boot=0 if asleep else len(chosen), gone=tuple(vm.key for vm in chosen),
+            token=new_token(self.ctx), kind="roll", phase="down" if proved else "up", begun=now,
+            boot=0 if proved else len(chosen), gone=tuple(vm.key for vm in chosen),
         )  # fmt: skip
         self._tell(f"{listed([vm.name for vm in chosen])} goes for one with {like(scaler.roll)}")
         scaler = scaler.with_(pending=pending.to_document())
         self._save(scaler, now)
         return store.find(self.ctx, self.group)
+
+    def _proved(self, roll: Mapping[str, Any]) -> bool:
+        """Whether a member with what `group roll` asked for serves or has served: those that sleep may go for it."""
+        wanted = (*roster.SERVING, "standby")
+        return any(
+            members.booted(self.group, vm) and not outdated(self.group, vm, roll) and self._status(key) in wanted
+            for key, vm in self._vms.items()
+        )
 
     def _stock(self, scaler: Scaler, now: float) -> Scaler | None:
         """Boot one more member to be put to sleep when fewer than wanted are ready and there is room for it."""

@@ -10,11 +10,12 @@ import pytest
 
 from cloudms.context import Context
 from cloudms.engine import groups
-from cloudms.errors import ConfigError
+from cloudms.errors import ConfigError, NotFound
 from cloudms.model import Vm
 from cloudms.scaling import store
 from cloudms.scaling.base import Decision
 from cloudms.scaling.controller import Controller
+from cloudms.scaling.ending import ended
 from cloudms.scaling.file import read
 from cloudms.verbs.group.scale import grown
 from tests.unit.calling import Call
@@ -321,6 +322,38 @@ def test_a_roll_that_cannot_boot_leaves_the_old_ones(ctx: Context, call: Call, w
     assert states(ctx) == {"web-1": "running"}
     fake(ctx, "one").clear_faults()
     web.until(lambda: [each.flavor for each in groups.members(ctx, "web", fresh=True)] == ["large"])
+
+
+def test_a_roll_to_what_the_cloud_does_not_have_is_refused(ctx: Context, call: Call, web: Drive) -> None:
+    for asked in ({"image": "nosuch"}, {"flavor": "nosuch"}):
+        with pytest.raises(NotFound, match=r"cloud 'one' has no \w+ 'nosuch'") as refused:
+            call("group roll", "web", **asked)
+        assert refused.value.hint
+    assert store.find(ctx, "web").roll is None
+    assert (group := groups.described(ctx, "web"))
+    assert group.image == "micro"
+
+
+def asleep(web: Drive) -> None:
+    """Have three members that serve no more: a controller of before has switched them off."""
+    web.until(lambda: len(web.serving()) == 3)
+    web.controller.close()
+    list(ended(web.ctx, "web", "stop"))
+
+
+def test_members_that_sleep_stay_while_nothing_like_the_new_ones_serves(
+    ctx: Context, call: Call, web: Drive, policy: Policy
+) -> None:
+    policy(min=3)
+    asleep(web)
+    policy(min=0)
+    call("group roll", "web", flavor="large")
+    fake(ctx, "one").add_fault("no_capacity", call="create_vm*", times=0)
+    again = Drive(ctx)
+    again.pass_time(200)
+    assert states(ctx) == dict.fromkeys(("web-1", "web-2", "web-3"), "stopped")
+    fake(ctx, "one").clear_faults()
+    again.until(lambda: {each.flavor for each in groups.members(ctx, "web", fresh=True)} == {"large"})
 
 
 def test_hooks_run_before_a_member_serves_and_before_it_goes(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cloudms.context import Context
 from cloudms.engine import Plan, Work, action, groups
-from cloudms.errors import Invalid
+from cloudms.engine.lacking import Wish, in_words, lacking
+from cloudms.errors import Invalid, NotFound
 from cloudms.model import Group, Step, Vm
 from cloudms.scaling import store
 from cloudms.scaling.controller import outdated
 from cloudms.scaling.turn import holder
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.group.look import OneGroup
-from cloudms.verbs.vm.places import places
+from cloudms.verbs.vm.places import Place, places
 
 
 @verb("group", "roll", changes=True, columns=("name", "image", "flavor"), example="cms group roll web --image micro")
@@ -40,6 +42,7 @@ def roll(
     found = groups.members_of(group, known)
     clouds = ",".join(ctx.new_clouds(group.cloud))
     chosen = places(ctx, clouds, image or group.image, flavor or group.flavor, "")
+    _refuse_lacking(ctx, chosen, image=image or "", flavor=flavor or "")
     wanted = {"image": chosen[0].image if image else "", "flavor": chosen[0].flavor if flavor else "", "batch": batch}
     old = [vm for vm in found if outdated(name, vm, wanted)]
     step = Step(action="group.roll", cloud="", target=name, params=wanted)
@@ -49,6 +52,15 @@ def roll(
         verb="group roll", summary=f"renew {len(old)} of {len(found)} members of {name} with {like}", steps=(step,),
         notes=notes,
     )  # fmt: skip
+
+
+def _refuse_lacking(ctx: Context, chosen: Sequence[Place], *, image: str, flavor: str) -> None:
+    """Refuse what a cloud does not have, since members to come are like it, too. Raises: NotFound."""
+    lost = lacking(ctx, {place.name: Wish(image=image, flavor=flavor, takes=place.flavor) for place in chosen})
+    if lost:
+        cloud, what = next(iter(lost.items()))
+        hint = f"cms {what[0]} list --cloud {cloud}"
+        raise NotFound(in_words(lost, {"image": image, "flavor": flavor}), hint=hint, details={"lacking": lost})
 
 
 @action("group.roll")
