@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -427,6 +428,32 @@ def test_an_address_that_is_taken_is_told(stand: Stand) -> None:
         with pytest.raises(Exists, match="taken"):
             stand.open(address="127.0.0.1", port=port).up()
     assert not stand.open().is_up
+
+
+def test_of_two_that_are_started_at_once_at_one_address_one_is_up(stand: Stand, tmp_path: Path) -> None:
+    made = real(stand)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+    other = type(made)(tmp_path / "balancers" / "two")
+    both = [each.open(address="127.0.0.1", port=port) for each in (made, other)]
+    refused = []
+
+    def up(balancer: Balancer) -> None:
+        try:
+            balancer.up()
+        except Exists as error:
+            refused.append(error)
+
+    try:
+        threads = [threading.Thread(target=up, args=(each,)) for each in both]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(each.is_up for each in both) == [False, True]
+        assert len(refused) == 1
+    finally:
+        other.close()
 
 
 def test_an_address_of_ones_own_is_taken_when_the_first_is_not_free(stand: Stand, up: Balancer) -> None:

@@ -34,6 +34,8 @@ _TEXT = """\
 global
     # one thread serves thousands of requests per second, and none waits in a queue while another thread's slot is free
     nbthread 1
+    # two that are started at once at one address would share its requests; so the second one is refused
+    noreuseport
     stats socket unix@{socket} mode 600 level admin expose-fd listeners
     stats timeout 30s
     server-state-file {state}
