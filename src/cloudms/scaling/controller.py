@@ -50,12 +50,13 @@ _DOING = {
 
 
 class Seen(Record):
-    """One look: clouds that did not answer, what was measured, and what went wrong."""
+    """One look: clouds that did not answer, what was measured, what went wrong, and whether the balancer had died."""
 
     at: float
     silent: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     problems: tuple[str, ...] = ()
+    revived: str = ""
 
 
 class Pass(Record):
@@ -236,9 +237,13 @@ class Controller(Acting):
             vm for key, vm in vms.items() if self._status(key) in roster.SERVING and vm.cloud not in known.silent
         ]
         balancer = self._front.balancer if self._front else None
+        revived = self._front.revived() if self._front else ""
         samples, problems = gathered(self._sources, View(self._work, self.group, serving, balancer))
         problems += [f"cloud '{cloud}' does not answer" for cloud in known.silent]
-        return Seen(at=now, silent=tuple(known.silent), samples=tuple(samples), problems=tuple(problems))
+        problems += [revived] if revived else []
+        return Seen(
+            at=now, silent=tuple(known.silent), samples=tuple(samples), problems=tuple(problems), revived=revived
+        )
 
     def _heard(self) -> Seen | None:
         """Return the look that has just ended. Raises: what looking raises."""
@@ -250,6 +255,8 @@ class Controller(Acting):
     def _judge(self, scaler: Scaler, seen: Seen, now: float) -> Scaler:
         """Record a look, and decide where nothing is in flight."""
         self._vms, self._silent = self._known(), seen.silent
+        if seen.revived:
+            self._tell(seen.revived)
         self._update(scaler, now)
         self._samples.extend(seen.samples)
         while self._samples and self._samples[0].time < now - self._spec.window - 2 * self._spec.interval:
@@ -322,7 +329,7 @@ class Controller(Acting):
         """Replace the next members that are not like what `group roll` asked for, or return None when none is left."""
         if scaler.roll is None or (scaler.wait is not None and now < scaler.wait):
             return None
-        old = [vm for vm in self._vms.values() if outdated(self.group, vm, scaler.roll)]
+        old = [vm for vm in self._vms.values() if members.outdated(self.group, vm, scaler.roll)]
         asleep = [vm for vm in old if self._status(vm.key) == "standby"]
         awake = [vm for vm in old if self._status(vm.key) not in ("off", "draining", "standby")]
         batch = int(scaler.roll.get("batch", 1))
@@ -343,11 +350,8 @@ class Controller(Acting):
 
     def _proved(self, roll: Mapping[str, Any]) -> bool:
         """Whether a member with what `group roll` asked for serves or has served: those that sleep may go for it."""
-        wanted = (*roster.SERVING, "standby")
-        return any(
-            members.booted(self.group, vm) and not outdated(self.group, vm, roll) and self._status(key) in wanted
-            for key, vm in self._vms.items()
-        )
+        served = [vm for key, vm in self._vms.items() if self._status(key) in (*roster.SERVING, "standby")]
+        return any(members.booted(self.group, vm) and not members.outdated(self.group, vm, roll) for vm in served)
 
     def _stock(self, scaler: Scaler, now: float) -> Scaler | None:
         """Boot one more member to be put to sleep when fewer than wanted are ready and there is room for it."""
@@ -388,9 +392,3 @@ class Controller(Acting):
         if self._moving(scaler) or self._looking is not None:
             return QUICK
         return max(min(self._next - self.ctx.clock.monotonic(), _CALM), QUICK)
-
-
-def outdated(group: str, vm: Vm, roll: Mapping[str, Any]) -> bool:
-    """Whether a member that was booted for a group has another image or flavor than it is to have."""
-    wanted = {key: roll.get(key) for key in ("image", "flavor")}
-    return members.booted(group, vm) and any(value and getattr(vm, key) != value for key, value in wanted.items())

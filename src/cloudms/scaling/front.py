@@ -25,6 +25,7 @@ class Front:
         plain = {key: value for key, value in spec.balancer.items() if key != "kind"}
         self._settings = Settings.from_plain(plain)
         self._ctx = ctx
+        self._group = group
         self._places: dict[tuple[str, tuple[str, ...]], tuple[str, int]] = {}
         self.balancer: Balancer | None = for_group(ctx, group, spec.balancer) if spec.balancer else None
 
@@ -32,6 +33,25 @@ class Front:
         """Start the balancer, or find it running. Raises: CloudmsError."""
         if self.balancer is not None:
             self.balancer.up()
+
+    def revived(self) -> str:
+        """Start the balancer again when it has died, and return a sentence about it; one that was ended stays so."""
+        if self.balancer is None or not self._wanted:
+            return ""
+        try:
+            if self.balancer.is_up:
+                return ""
+            self.balancer.up()
+            if not self._wanted:  # it was not dead: somebody was ending it
+                self.balancer.down()
+                return ""
+        except CloudmsError as error:
+            return f"the balancer has died and does not start: {error.message}"
+        return "the balancer had died, and was started again"
+
+    @property
+    def _wanted(self) -> bool:
+        return self._ctx.catalog.get("balancer", self._group) is not None
 
     def answers(self, vm: Vm) -> bool:
         """Whether a member can serve: it answers its check, or where nothing is balanced, its cloud says nothing else.

@@ -6,7 +6,8 @@ and what cloudms did not make is never deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cloudms.clouds.base import Cloud, Power, Save, Suspend
 from cloudms.context import Context
@@ -29,6 +30,12 @@ _AGAIN = 600.0
 def booted(group: str, vm: Vm) -> bool:
     """Whether a VM was booted for a group and is still in it, so that the group may delete it."""
     return vm.origin is Origin.OWN and vm.group == vm.booted_for == group
+
+
+def outdated(group: str, vm: Vm, roll: Mapping[str, Any]) -> bool:
+    """Whether a member that was booted for a group has another image or flavor than it is to have."""
+    wanted = {key: roll.get(key) for key in ("image", "flavor")}
+    return booted(group, vm) and any(value and getattr(vm, key) != value for key, value in wanted.items())
 
 
 def mine(group: Group, vm: Vm) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cloudms.balancers import book, for_group
 from cloudms.context import Context
 from cloudms.engine import groups
 from cloudms.errors import ConfigError, NotFound
@@ -263,6 +264,23 @@ def test_one_that_fails_is_replaced_once(ctx: Context, web: Drive, policy: Polic
     web.pass_time(300)
     assert states(ctx) == {"web-2": "running"}
     assert [each.action for each in web.decisions if each.action != "hold"] == ["replace"]
+
+
+def test_a_balancer_that_died_is_started_again_and_one_that_was_ended_is_not(
+    ctx: Context, call: Call, web: Drive, policy: Policy
+) -> None:
+    policy(balancer="{kind: fake}")
+    web.until(lambda: web.serving() == ["web-1"])
+    balancer = for_group(ctx, "web")
+    book.write(balancer.folder, (now := book.read(balancer.folder)).with_(more={**now.more, "up": False}))
+    web.until(lambda: balancer.is_up, seconds=60)
+    web.pass_time(20)
+    assert web.news.count("the balancer had died, and was started again") == 1
+    assert any("had died" in problem for each in web.decisions for problem in each.problems)
+    assert [each.name for each in balancer.servers()] == ["web-1"]
+    call("balancer delete", "web")
+    web.pass_time(60)
+    assert not balancer.is_up
 
 
 def test_another_controller_looks_on_and_goes_on_when_the_first_is_gone(ctx: Context, web: Drive) -> None:

@@ -11,7 +11,7 @@ from cloudms.engine.lacking import Wish, in_words, lacking
 from cloudms.errors import Invalid, NotFound
 from cloudms.model import Group, Step, Vm
 from cloudms.scaling import store
-from cloudms.scaling.controller import outdated
+from cloudms.scaling.members import outdated
 from cloudms.scaling.turn import holder
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.group.look import OneGroup
