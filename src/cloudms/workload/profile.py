@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from random import Random
 
 from cloudms.errors import Invalid
@@ -74,8 +74,7 @@ class Pieces(Profile):
 
     def _at(self, at: float) -> int:
         """Return the number of the piece that holds at a moment."""
-        inside = (index for index, (begin, end) in enumerate(pairwise(self._starts)) if begin <= at < end)
-        return next(inside, len(self._pieces) - 1)
+        return min(bisect_right(self._starts, at), len(self._pieces)) - 1
 
     def rate(self, at: float) -> float:
         """Return the rate on the line."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -106,13 +106,18 @@ class Route:
         return word if word in known else ""
 
 
-def routes() -> Iterator[Route]:
-    """Yield every route, in the order of the command line's help."""
-    for entry in registry.index().verbs:
-        if "rest" in entry.doors:
-            route = Route(entry)
-            if _is_reachable(route):
-                yield route
+_made: tuple[Sequence[VerbEntry], tuple[Route, ...]] = ((), ())
+"""The verbs that were last asked for, and their routes: looking at the types of all their parameters takes long."""
+
+
+def routes() -> Sequence[Route]:
+    """Return every route, in the order of the command line's help."""
+    global _made
+    verbs = registry.index().verbs
+    if _made[0] is not verbs:
+        every = (Route(entry) for entry in verbs if "rest" in entry.doors)
+        _made = verbs, tuple(route for route in every if _is_reachable(route))
+    return _made[1]
 
 
 def instead(path: str, known: Sequence[Route]) -> str:

@@ -69,6 +69,12 @@ def ctx(home: Path) -> Iterator[Context]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let streams look for news more often than people need."""
+    monkeypatch.setattr("cloudms.doors.rest.events.LOOK_S", 0.02)
+
+
 @pytest.fixture
 def door(ctx: Context, token: Token, said: io.StringIO) -> Door:
     """Return the door, not yet running."""
