@@ -30,12 +30,15 @@ from tests.children import adopt_orphans, bury, call, call_at_once, say
 
 ROOT = Path(__file__).parent.parent
 CAMPAIGNS = ROOT / "tests" / "campaigns"
-HALF = [f"tests/unit/{name}" for name in ("doors", "engine", "scaling", "verbs")]
-"""About half of the work of the unit tests; the rest runs beside it, in a process that need not look at these."""
+UNIT_SHARES = [
+    [f"tests/unit/{name}" for name in names]
+    for names in (("clouds", "jobs"), ("doors", "engine"), ("scaling", "verbs"))
+]
+"""Unit tests that run beside the rest, each in a process that need not look at the others: some wait more than work."""
 ON_OPENSTACK = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/live/test_openstack*.py"))]
 """Those that wait for an OpenStack; what waits for other servers runs beside them."""
 PYTEST_PARTS = {
-    "unit": [["tests/unit", *[f"--ignore={folder}" for folder in HALF]], HALF],
+    "unit": [["tests/unit", *[f"--ignore={folder}" for share in UNIT_SHARES for folder in share]], *UNIT_SHARES],
     "contracts": [["tests/contracts", "-m", "not services"]],
     "remote": [["tests/contracts", "-m", "services"]],
     "house": [["tests/house"]],

@@ -32,14 +32,14 @@ def reporting(monkeypatch: pytest.MonkeyPatch, code: int, report: str) -> None:
 def test_a_part_counts_what_pytest_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     reporting(monkeypatch, 1, REPORT)
     assert run.pytest_part("house", []) == run.Tally("house", passed=3, failed=3, skipped=3)
-    assert run.pytest_part("unit", []) == run.Tally("unit", passed=6, failed=6, skipped=6)
+    assert run.pytest_part("unit", []) == run.Tally("unit", passed=12, failed=12, skipped=12)
 
 
 @pytest.mark.parametrize(("code", "failed"), [(2, 1), (124, 1), (-9, 1), (run.NOTHING_COLLECTED, 0)])
 def test_a_part_that_dies_without_a_report_has_failed(monkeypatch: pytest.MonkeyPatch, code: int, failed: int) -> None:
     reporting(monkeypatch, code, "")
     assert run.pytest_part("house", []).failed == failed
-    assert run.pytest_part("unit", []).failed == 2 * failed
+    assert run.pytest_part("unit", []).failed == 4 * failed
 
 
 def test_a_torn_report_counts_nothing_and_the_exit_code_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,13 +86,13 @@ def test_all_parts_run_in_lanes_and_every_count_arrives(
     out = capfd.readouterr().out
     assert "== house ==" in out
     assert "== unit ==" in out
-    assert out.splitlines()[-1] == "0 passed, 3 failed"
+    assert out.splitlines()[-1] == "0 passed, 5 failed"
 
 
 @pytest.mark.parametrize("part", ["unit", "services"])
-def test_what_one_share_leaves_out_is_the_other(part: str) -> None:
-    rest, other = run.PYTEST_PARTS[part]
-    named = [word for word in other if word.startswith("tests/")]
+def test_what_the_first_share_leaves_out_is_in_the_others(part: str) -> None:
+    rest, *others = run.PYTEST_PARTS[part]
+    named = [word for other in others for word in other if word.startswith("tests/")]
     assert [word.removeprefix("--ignore=") for word in rest if word.startswith("--ignore=")] == named
     assert named
     assert all((run.ROOT / place).exists() for place in named)
