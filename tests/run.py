@@ -1,7 +1,7 @@
 """Run the parts of the test suite, whatever fails, and sum them up (called by ./test).
 
-All of them run in lanes side by side: what boots virtual machines on this machine, what needs none, and what talks to
-the servers of clouds before the campaigns; they wait more than they work. Named parts run one after the other.
+All of them run in lanes side by side, which wait more than they work: the live tests that boot virtual machines here;
+what needs none, and then the live tests of servers; the contracts and the campaigns. Named parts run one by one.
 """
 
 from __future__ import annotations
