@@ -6,7 +6,6 @@ killed process loses no more than the parts it was in.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -214,7 +213,9 @@ class _Writer:
     def __init__(self, refresh: _Refresh, generation: Generation, left: Any) -> None:
         self.left = left
         self._refresh, self._generation = refresh, generation
-        self._queue: queue.Queue[tuple[Apart, Any] | None] = queue.Queue(_WAITING)
+        from queue import Queue  # nobody who only looks waits for its parts
+
+        self._queue: Queue[tuple[Apart, Any] | None] = Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="image-writer", daemon=True)
         self._thread.start()
@@ -237,10 +238,12 @@ class _Writer:
             raise error
 
     def _run(self) -> None:
+        from queue import Empty
+
         ended = False
         while not ended:
             batches = [self._queue.get()]
-            with suppress(queue.Empty):
+            with suppress(Empty):
                 while len(batches) < _TOGETHER and batches[-1] is not None:
                     wait = self._refresh.count > _LONG
                     batches.append(self._queue.get(wait, _GATHERING))

@@ -14,7 +14,7 @@ from cloudms.engine.rates import with_price
 from cloudms.engine.refresh import list_vms, wants_fresh
 from cloudms.model import Address, Cost, Noun, Origin, Vm, Volume, VolumeSnapshot
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 
 @verb("cost", columns=Cost.columns, example="cms cost --by cloud")

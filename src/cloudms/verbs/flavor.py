@@ -16,7 +16,7 @@ from cloudms.model import Flavor, Noun
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
 from cloudms.verbs.limits import Limit
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 Words = Annotated[list[str], Doc("only flavors in which all these words occur")]
 _COLUMNS = (*Flavor.columns, "price_fetched")

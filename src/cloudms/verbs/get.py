@@ -10,6 +10,7 @@ from cloudms.engine import Plan, runs
 from cloudms.errors import Invalid
 from cloudms.verb import Doc, File, verb
 from cloudms.verbs.labels import Labels
+from cloudms.verbs.lists import CloudName
 from cloudms.verbs.run.begin import (
     COLUMNS,
     ConnectSeconds,
@@ -23,7 +24,6 @@ from cloudms.verbs.run.begin import (
     asked,
     named,
 )
-from cloudms.verbs.vm.look import CloudName
 
 
 @verb("get", changes=True, columns=COLUMNS, example="cms get /var/log/syslog logs --on web[1-3]")

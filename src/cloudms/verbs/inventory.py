@@ -17,7 +17,7 @@ from cloudms.engine.refresh import wants_fresh
 from cloudms.model import Vm
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 OfGroup = Annotated[str | None, Doc("only members of this group"), Names("group")]
 On = Annotated[str, Doc("only these of its members, such as web-[1-3]")]

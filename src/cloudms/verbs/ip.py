@@ -19,7 +19,7 @@ from cloudms.errors import CloudmsError, Conflict, NotFound, Timeout
 from cloudms.model import Address, Noun, Step
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels, PutLabels, RemoveLabels, SetLabels
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 AddressNames = Annotated[list[str], Doc("addresses, or their ids"), Names("address")]
 _GONE = ("name", "cloud", "vm")

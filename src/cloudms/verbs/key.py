@@ -19,7 +19,7 @@ from cloudms.errors import Conflict, Exists, Invalid, NotFound
 from cloudms.model import Key, Noun, Step
 from cloudms.verb import LOCAL, Doc, File, Names, verb
 from cloudms.verbs.labels import Labels, PutLabels, RemoveLabels, SetLabels
-from cloudms.verbs.vm.look import Cached, Refresh
+from cloudms.verbs.lists import Cached, Refresh
 
 KeyName = Annotated[str, Doc("name of the key"), Names("key")]
 KeyNames = Annotated[list[str], Doc("names of keys"), Names("key")]

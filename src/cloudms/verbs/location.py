@@ -10,7 +10,7 @@ from cloudms.engine import Listing
 from cloudms.engine.browse import browse
 from cloudms.model import Location, Noun
 from cloudms.verb import verb
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 
 @verb("location", "list", columns=Location.columns, example="cms location list --cloud fake")

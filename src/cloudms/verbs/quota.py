@@ -11,7 +11,7 @@ from cloudms.engine import Listing
 from cloudms.engine.browse import browse
 from cloudms.model import Noun, Quota
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 Words = Annotated[list[str], Doc("only quotas in which all these words occur")]
 

@@ -18,7 +18,8 @@ from cloudms.errors import NotReady, Unsupported
 from cloudms.fanout.host import hosts_of
 from cloudms.model import Vm
 from cloudms.verb import LOCAL, Doc, Names, Rest, verb
-from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
+from cloudms.verbs.vm.names import OneVm
 
 Command = Annotated[list[str], Doc("command to run instead of a shell, after --"), Rest()]
 

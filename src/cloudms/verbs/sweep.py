@@ -10,7 +10,7 @@ from cloudms.engine import Listing, Plan, Work, action
 from cloudms.janitor import Finding
 from cloudms.model import Noun, Step
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import CloudName
+from cloudms.verbs.lists import CloudName
 
 
 @verb("sweep", changes=True, columns=Finding.columns, example="cms sweep --apply --yes")

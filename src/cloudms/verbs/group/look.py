@@ -10,7 +10,7 @@ from cloudms.engine.refresh import list_vms, wants_fresh
 from cloudms.model import Group, Vm
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import Cached, Refresh
+from cloudms.verbs.lists import Cached, Refresh
 
 OneGroup = Annotated[str, Doc("name of the group"), Names("group")]
 

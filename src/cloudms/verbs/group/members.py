@@ -18,7 +18,8 @@ from cloudms.verb import Doc, verb
 from cloudms.verbs.group.look import OneGroup
 from cloudms.verbs.group.make import Selector
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 
 _COLUMNS = ("name", "cloud", "state", "group", "size", "selector")
 LEAVE = "group.leave"

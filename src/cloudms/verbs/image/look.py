@@ -17,7 +17,7 @@ from cloudms.model import Image
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
 from cloudms.verbs.limits import OwnLimit
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 if TYPE_CHECKING:
     from cloudms.images.store import StoredImage

@@ -13,7 +13,7 @@ from cloudms.errors import CloudmsError, Partial
 from cloudms.model import Image
 from cloudms.verb import LOCAL, Doc, Least, verb
 from cloudms.verbs.image.look import COLUMNS
-from cloudms.verbs.vm.look import CloudName
+from cloudms.verbs.lists import CloudName
 
 SHOWN = 50
 """Rows that a person is shown when no limit is given."""

@@ -14,7 +14,8 @@ from cloudms.errors import Invalid
 from cloudms.model import Vm
 from cloudms.verb import Doc, File, Names, Rest, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 
 GroupName = Annotated[str | None, Doc("the members of this group"), Names("group")]
 On = Annotated[list[str] | None, Doc("only these VMs, such as web[01-10]"), Names("vm")]

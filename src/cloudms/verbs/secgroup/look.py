@@ -13,7 +13,7 @@ from cloudms.engine.refresh import wants_fresh
 from cloudms.errors import NotFound
 from cloudms.model import SecGroup
 from cloudms.verb import Doc, Names, verb
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 GroupName = Annotated[str, Doc("name or id of the security group"), Names("secgroup")]
 GroupNames = Annotated[list[str], Doc("names or ids of security groups"), Names("secgroup")]

@@ -16,8 +16,8 @@ from cloudms.engine.reserve import new_token
 from cloudms.errors import Conflict, Exists, NotFound
 from cloudms.model import Noun, Rule, SecGroup, Step
 from cloudms.verb import Doc, Names, verb
+from cloudms.verbs.lists import CloudName
 from cloudms.verbs.secgroup.look import GroupNames, chosen_groups, groups_of, one_group
-from cloudms.verbs.vm.look import CloudName
 
 _PATIENCE_S, _PAUSE_S = 30.0, 0.2
 """Seconds that a group waits for others that name it, and between two tries."""

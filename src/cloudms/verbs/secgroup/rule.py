@@ -11,9 +11,9 @@ from cloudms.engine import Plan, Work, action, things
 from cloudms.errors import Invalid, NotFound
 from cloudms.model import Noun, Rule, SecGroup
 from cloudms.verb import Doc, Short, verb
+from cloudms.verbs.lists import CloudName
 from cloudms.verbs.secgroup.look import GroupName, groups_of, one_group
 from cloudms.verbs.secgroup.words import rules
-from cloudms.verbs.vm.look import CloudName
 
 Port = Annotated[str | None, Doc("ports, such as 80,443 or 8000-8100, or all"), Short("p")]
 Protocol = Annotated[Literal["tcp", "udp", "icmp", "any"], Doc("protocol")]

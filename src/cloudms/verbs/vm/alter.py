@@ -22,7 +22,8 @@ from cloudms.errors import CloudmsError, Exists, Invalid
 from cloudms.model import Origin, Step, Vm, VmSpec, VmState
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import PutLabels
-from cloudms.verbs.vm.look import CloudName, OneVm
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import OneVm
 
 _COLUMNS = ("name", "cloud", "state", "reason", "image", "flavor")
 _SETTLED = tuple(s for s in VmState if not s.transient and s not in (VmState.UNKNOWN, VmState.ERROR))

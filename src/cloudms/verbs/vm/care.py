@@ -19,7 +19,8 @@ from cloudms.errors import Invalid
 from cloudms.model import Origin, Step, Vm
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels, RemoveLabels, SetLabels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 
 _COLUMNS = ("name", "cloud", "state", "origin", "protected", "labels")
 

@@ -10,7 +10,8 @@ from cloudms.context import Context
 from cloudms.engine.select import vm
 from cloudms.errors import Invalid
 from cloudms.verb import Doc, Short, verb
-from cloudms.verbs.vm.look import CloudName, OneVm
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import OneVm
 
 
 @verb("vm", "console", streams=True, example="cms vm console web1 --lines 40")

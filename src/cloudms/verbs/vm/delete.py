@@ -15,7 +15,8 @@ from cloudms.errors import NotFound
 from cloudms.model import Step, Vm
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 
 
 @verb(

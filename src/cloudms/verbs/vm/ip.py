@@ -16,7 +16,8 @@ from cloudms.engine.select import vm
 from cloudms.errors import Invalid
 from cloudms.model import Address, Vm
 from cloudms.verb import Doc, Names, Short, verb
-from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
+from cloudms.verbs.vm.names import OneVm
 
 _COLUMNS = ("name", "cloud", "state", "public_ips")
 

@@ -18,12 +18,8 @@ from cloudms.model import Vm, VmState
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
 from cloudms.verbs.limits import Limit
-
-Cached = Annotated[bool, Doc("show what the catalog knows, with its age")]
-Refresh = Annotated[bool, Doc("ask the clouds, whatever 'refresh' is set to")]
-CloudName = Annotated[str | None, Doc("only this cloud, or these: a,b"), Names("cloud")]
-VmNames = Annotated[list[str], Doc("names, ids or host lists such as web[1-3]"), Names("vm")]
-OneVm = Annotated[str, Doc("name or id of the VM"), Names("vm")]
+from cloudms.verbs.lists import Cached, CloudName, Refresh
+from cloudms.verbs.vm.names import OneVm, VmNames
 
 _COLUMNS = ["name", "cloud", "state", "image", "flavor", "public_ips", "private_ips", "group", "expires", "created"]
 

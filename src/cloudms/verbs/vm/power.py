@@ -15,7 +15,8 @@ from cloudms.engine.select import vms
 from cloudms.model import Vm, VmState
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 
 _COLUMNS = ("name", "cloud", "state", "reason", "public_ips")
 Timeout = Annotated[float | None, Doc("seconds to wait at most")]

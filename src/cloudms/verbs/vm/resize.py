@@ -22,7 +22,8 @@ from cloudms.errors import Conflict, Invalid, NoCapacity, NotFound
 from cloudms.model import Flavor, Step, Vm, VmState
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, OneVm, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import OneVm, VmNames
 
 _COLUMNS = ("name", "cloud", "state", "reason", "flavor", "resized_from", "confirm_by")
 _WAITS = VmState.AWAITING_CONFIRM

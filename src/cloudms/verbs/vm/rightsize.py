@@ -21,7 +21,8 @@ from cloudms.model import Origin, Step, Vm, VmState
 from cloudms.record import Record
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 from cloudms.verbs.vm.resize import resize
 
 _PAST_S = 7 * 86400.0

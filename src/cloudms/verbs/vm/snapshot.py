@@ -17,7 +17,8 @@ from cloudms.model import Noun, Snapshot, Vm
 from cloudms.names import compress, labels, series, valid
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels, PutLabels, RemoveLabels, SetLabels
-from cloudms.verbs.vm.look import Cached, CloudName, OneVm, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
+from cloudms.verbs.vm.names import OneVm
 
 SnapshotName = Annotated[str, Doc("name of the snapshot")]
 SnapshotNames = Annotated[list[str], Doc("names of snapshots, or host lists such as snap-[1-3]")]

@@ -15,7 +15,8 @@ from cloudms.errors import Invalid
 from cloudms.model import Usage, Vm, VmState
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, VmNames
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import VmNames
 
 _WHOLE = ("memory_used_mib", "memory_mib", "disk_read_bytes", "disk_write_bytes", "net_rx_bytes", "net_tx_bytes")
 

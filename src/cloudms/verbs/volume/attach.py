@@ -10,7 +10,8 @@ from cloudms.errors import Conflict, Invalid, NotFound
 from cloudms.model import Noun, Vm, Volume
 from cloudms.verb import verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName, OneVm
+from cloudms.verbs.lists import CloudName
+from cloudms.verbs.vm.names import OneVm
 from cloudms.verbs.volume.look import VolumeName, VolumeNames, as_it_is, chosen_volumes, one_volume
 
 

@@ -12,7 +12,7 @@ from cloudms.errors import Conflict, NotFound
 from cloudms.model import Noun, Volume
 from cloudms.verb import Doc, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import CloudName
+from cloudms.verbs.lists import CloudName
 from cloudms.verbs.volume.look import VolumeNames, as_it_is, chosen_volumes, one_volume
 
 

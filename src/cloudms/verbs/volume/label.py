@@ -9,7 +9,7 @@ from cloudms.engine.labels import changed, changes
 from cloudms.model import Noun, Volume
 from cloudms.verb import verb
 from cloudms.verbs.labels import Labels, RemoveLabels, SetLabels
-from cloudms.verbs.vm.look import CloudName
+from cloudms.verbs.lists import CloudName
 from cloudms.verbs.volume.look import VolumeNames, chosen_volumes
 
 

@@ -15,7 +15,7 @@ from cloudms.errors import NotFound
 from cloudms.model import Volume
 from cloudms.verb import Doc, Names, verb
 from cloudms.verbs.labels import Labels
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 
 VolumeName = Annotated[str, Doc("name or id of the volume"), Names("volume")]
 VolumeNames = Annotated[list[str], Doc("names, ids or host lists such as data[1-3]"), Names("volume")]

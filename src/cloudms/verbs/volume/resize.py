@@ -10,7 +10,7 @@ from cloudms.engine import Plan, Work, action, things
 from cloudms.errors import Invalid
 from cloudms.model import Noun, Volume
 from cloudms.verb import Doc, verb
-from cloudms.verbs.vm.look import CloudName
+from cloudms.verbs.lists import CloudName
 from cloudms.verbs.volume.look import VolumeName, costs, one_volume
 from cloudms.verbs.volume.make import LARGEST
 

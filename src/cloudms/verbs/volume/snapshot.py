@@ -16,7 +16,7 @@ from cloudms.engine.reserve import new_token
 from cloudms.errors import Exists, NotFound, NotReady
 from cloudms.model import Noun, Step, Volume, VolumeSnapshot
 from cloudms.verb import Doc, Names, Short, verb
-from cloudms.verbs.vm.look import Cached, CloudName, Refresh
+from cloudms.verbs.lists import Cached, CloudName, Refresh
 from cloudms.verbs.volume.look import VolumeName, costs, one_volume
 
 _KIND = "volume_snapshot"
