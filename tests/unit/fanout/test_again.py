@@ -41,6 +41,7 @@ class Door:
         self.port = 0
         self._closed = closed
         self._how = how
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -59,9 +60,11 @@ class Door:
         process.exit(0)
 
     async def _at_the_door(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         self.came += 1
         if self.came > self._closed:
             inside, to_inside = await asyncio.open_connection("127.0.0.1", self._server.get_port())
+            self._writers.append(to_inside)
             await asyncio.gather(_pass_on(reader, to_inside), _pass_on(inside, writer))
             return
         if self._how == "reset":
@@ -83,10 +86,13 @@ class Door:
     async def _end(self) -> None:
         self._door.close()
         self._server.close()
+        await asyncio.sleep(0.01)  # who has just come is let begin, so that the way back is known
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
         await asyncio.sleep(0)
 
 
