@@ -37,12 +37,15 @@ UNIT_SHARES = [
 """Unit tests that run beside the rest, each in a process that need not look at the others: some wait more than work."""
 ON_OPENSTACK = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/live/test_openstack*.py"))]
 """Those that wait for an OpenStack; what waits for other servers runs beside them."""
+IMAGES = ["tests/live/test_debian_image.py"]
+"""Those that stand on QEMU alone and take minutes."""
 PYTEST_PARTS = {
     "unit": [["tests/unit", *[f"--ignore={folder}" for share in UNIT_SHARES for folder in share]], *UNIT_SHARES],
     "contracts": [["tests/contracts", "-m", "not services"]],
     "remote": [["tests/contracts", "-m", "services"]],
     "house": [["tests/house"]],
-    "live": [["tests/live", "-m", "not services"]],
+    "images": [IMAGES],
+    "live": [["tests/live", "-m", "not services", *[f"--ignore={file}" for file in IMAGES]]],
     "services": [
         ["tests/live", "-m", "services", *[f"--ignore={file}" for file in ON_OPENSTACK]],
         [*ON_OPENSTACK, "-m", "services"],
@@ -50,7 +53,7 @@ PYTEST_PARTS = {
 }
 """What pytest is given, in one process or in several at once."""
 PARTS = ("lint", *PYTEST_PARTS, "smoke")
-LANES = (("live",), ("lint", "unit", "house", "services"), ("contracts", "remote", "smoke"))
+LANES = (("live",), ("lint", "unit", "house", "images", "services"), ("contracts", "remote", "smoke"))
 MEMORY = "/dev/shm"
 """A file system in memory, where thousands of small files and their fsyncs take no time."""
 WITH_OPENSTACK = frozenset(("remote", "services", "smoke"))
