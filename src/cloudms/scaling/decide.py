@@ -140,7 +140,7 @@ def _steady(spec: ScalingSpec, state: LoopState, now: float) -> tuple[LoopState,
         told = f"the clock went back by {span(-gap)}"
     else:
         told = f"nothing looked for {span(gap)}, or the clock went ahead"
-    move = gap - spec.interval if gap > 0 else gap
+    move = gap - spec.interval  # so long it is from look to look, whatever the clock says
     moved = state.with_(
         now=now,
         wishes=tuple((at + move, count) for at, count in state.wishes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloudms.scaling.simulation import Moment, run
@@ -17,7 +17,21 @@ from tests.unit.scaling.chaos import Plan, Run, plans
 some = settings(max_examples=25, deadline=None)
 
 
+BACK = Plan(
+    spec={
+        "min": 0, "max": 6, "interval": 15.0,
+        "policies": [{"kind": "queue", "per_member": 1, "busy": 80, "name": "p0"}],
+        "stabilisation": {"up": 0, "down": 0}, "cooldown": {"up": 0, "down": 0}, "tolerance": 0, "warm_up": 20,
+        "rates": {"up": [{"percent": 50, "per": 60}], "down": [{"members": 1, "per": 60}]}, "max_cost": 0,
+        "on_in": "suspend", "replace": {"members": 0, "per": 60},
+    },
+    machine=Machine(boot=50.0, price=0.0, noise=0.0), levels=[(30.0, 11)], events=[(7, "back", 1)], size=3, seed=0,
+)  # fmt: skip
+"""A clock that goes back while a member comes: the change must not seem younger than it is, or two go at once."""
+
+
 @some
+@example(BACK)
 @given(plans)
 def test_no_decision_breaks_a_promise(plan: Plan) -> None:
     Run(plan).go()
