@@ -23,6 +23,10 @@ Heard = Callable[[str, str, str], None]
 """Told (target, stdout or stderr, whole lines of text) while something runs that says much; it must not wait."""
 
 
+_LISTEN = 1.0
+"""Seconds after which a wait looks whether a signal has come."""
+
+
 def unheard(_target: str, _text: str) -> None:
     """Report nothing."""
 
@@ -213,9 +217,14 @@ class Context:
         self.stopping.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait `seconds`. Raises: Interrupted when asked to stop."""
+        """Wait `seconds`. Raises: Interrupted when asked to stop.
+
+        A signal that comes in the moment before a wait begins is heard when the wait ends, so none is long.
+        """
         if isinstance(self.clock, SystemClock):
-            self.stopping.wait(seconds)
+            end = self.clock.monotonic() + seconds
+            while not self.stopping.wait(min(seconds, _LISTEN)) and (seconds := end - self.clock.monotonic()) > 0:
+                continue
         else:
             self.clock.sleep(seconds)
         if self.stopping.is_set():

@@ -52,3 +52,20 @@ def test_each_is_stopped_and_heard_on_its_own(trunk: Context) -> None:
 def test_a_branch_needs_no_catalog(trunk: Context, own_home: Path) -> None:
     (own_home / ".cloudmesh" / "cloudmesh.yaml").write_text("cloudmesh: [")
     assert trunk.branch().actor == trunk.actor
+
+
+def test_a_pause_ends_when_its_time_is_over_and_never_waits_long_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = Context()
+    waits: list[float] = []
+    now = [100.0]
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        now[0] += seconds
+        return False
+
+    monkeypatch.setattr(ctx.stopping, "wait", wait)
+    monkeypatch.setattr(ctx.clock, "monotonic", lambda: now[0])
+    ctx.pause(2.5)
+    ctx.pause(0.0)
+    assert waits == [1.0, 1.0, 0.5, 0.0]
