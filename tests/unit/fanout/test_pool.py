@@ -143,7 +143,7 @@ def test_every_host_has_one_record_whatever_happens() -> None:
     memory = Memory({"b": fails, "c": is_killed, "d": breaks, "f": hangs}, {"e": ConnectionRefusedError(111, "no")})
     names = "abcdefgh"
     with pool(memory) as made:
-        found = {record.name: record.state for record in made.each(hosts(*names), "x", timeout=0.05, width=3)}
+        found = {record.name: record.state for record in made.each(hosts(*names), "x", timeout=1.0, width=3)}
     assert found == {
         "a": "done", "b": "failed", "c": "signalled", "d": "unreached", "e": "unreached", "f": "timeout",
         "g": "done", "h": "done",
