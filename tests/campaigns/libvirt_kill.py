@@ -73,7 +73,9 @@ def _differences() -> list[str]:
     found += [f"{name} is in libvirt only" for name in domains.keys() - known.keys()]
     for name in known.keys() & domains.keys():
         running = domains[name] == "running"
-        if running != (known[name]["state"] == "running"):
+        # one that was asked to shut down is stopping for five minutes, and running again when it does not obey
+        state = known[name]["state"]
+        if (state not in ("running", "stopping")) if running else state == "running":
             found.append(f"{name} is {known[name]['state']} in the catalog and {domains[name]} in libvirt")
         if running and not _forwarded(name, known[name]["ssh_host"]):
             found.append(f"{name} has no forward")
