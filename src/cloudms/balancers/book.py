@@ -153,3 +153,11 @@ def locked(folder: Path) -> Iterator[None]:
     with os.fdopen(os.open(folder.parent / "locks", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as handle:
         fcntl.fcntl(handle, fcntl.F_OFD_SETLKW, request)
         yield
+
+
+def address(folder: Path, name: str) -> tuple[str, int]:
+    """Return where the balancer of a group listens, or did. Raises: NotReady (it was never up)."""
+    now = read(folder)
+    if not now.port:
+        raise NotReady(f"the balancer of '{name}' was never up", hint=f"cms balancer start {name}")
+    return now.address, now.port

@@ -43,10 +43,7 @@ class FakeBalancer(Balancer):
     @property
     def address(self) -> tuple[str, int]:
         """Return where it would listen."""
-        now = book.read(self.folder)
-        if not now.port:
-            raise NotReady(f"the balancer of '{self.name}' was never up", hint=f"cms balancer start {self.name}")
-        return now.address, now.port
+        return book.address(self.folder, self.name)
 
     def add(self, name: str, host: str, port: int, *, slots: int = 0) -> None:
         """Write a member down."""

@@ -22,6 +22,7 @@ import socket
 import socketserver
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -260,7 +261,7 @@ def _checked(request: Mapping[str, Any]) -> tuple[str, str]:
     return ident, plate
 
 
-class JsonHandler(BaseHTTPRequestHandler):
+class JsonHandler(BaseHTTPRequestHandler, ABC):
     """Speaks JSON over HTTP/1.1, one thread for each connection; whatever comes is answered, and the server goes on."""
 
     protocol_version = "HTTP/1.1"
@@ -270,9 +271,9 @@ class JsonHandler(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body leave together, so that no delayed acknowledgement stands between them
     disable_nagle_algorithm = True
 
+    @abstractmethod
     def respond(self, method: str, path: str) -> tuple[int, Mapping[str, Any]]:
         """Return status and document for a request. Raises: Refused."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """Answer a request."""

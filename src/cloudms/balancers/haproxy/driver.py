@@ -112,10 +112,7 @@ class HaproxyBalancer(Balancer):
     @property
     def address(self) -> tuple[str, int]:
         """Return where it listens, or did. Raises: NotReady (it was never up)."""
-        now = book.read(self.folder)
-        if not now.port:
-            raise NotReady(f"the balancer of '{self.name}' was never up", hint=f"cms balancer start {self.name}")
-        return now.address, now.port
+        return book.address(self.folder, self.name)
 
     def add(self, name: str, host: str, port: int, *, slots: int = 0) -> None:
         """Set a free slot to a member, checked and without requests."""
