@@ -45,9 +45,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, text: str, wait: float = 1.0) -> None:
         super().__init__(text)
-        self.status = status
-        self.text = text
-        self.wait = wait
+        self.status, self.text, self.wait = status, text, wait
 
 
 def digest(plate: str, salt: str, rounds: int) -> str:
